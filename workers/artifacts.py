@@ -1,0 +1,53 @@
+"""Artifacts: large outputs are files; the result carries their claim check (URI, size, sha256), never the bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import mimetypes
+from pathlib import Path
+
+import fsspec
+from pydantic import BaseModel
+
+CHUNK_BYTES = 1 << 20
+
+
+class Artifact(BaseModel, frozen=True):
+    """The claim check of one stored file."""
+
+    name: str
+    """Path below the job's folder of the store, with forward slashes."""
+    uri: str
+    size: int
+    """Bytes."""
+    sha256: str
+    media_type: str
+
+
+class ArtifactStore:
+    """A folder of job folders on any fsspec file system (`file://`, `s3://`, `sftp://` ...)."""
+
+    def __init__(self, url: str) -> None:
+        if "://" not in url:
+            url = Path(url).absolute().as_uri()
+        self.url = url.rstrip("/")
+        self.fs, self.root = fsspec.core.url_to_fs(self.url)
+
+    def put(self, job_id: str, path: Path, *, name: str, media_type: str | None = None) -> Artifact:
+        """Copy a file into the job's folder: written aside, then renamed, so that no reader sees half of it."""
+        target = f"{self.root.rstrip('/')}/{job_id}/{name}"
+        digest, size = hashlib.sha256(), 0
+        self.fs.makedirs(target.rsplit("/", 1)[0], exist_ok=True)
+        with path.open("rb") as source, self.fs.open(f"{target}.part", "wb") as sink:
+            while chunk := source.read(CHUNK_BYTES):
+                digest.update(chunk)
+                size += len(chunk)
+                sink.write(chunk)
+        self.fs.mv(f"{target}.part", target)
+        return Artifact(
+            name=name,
+            uri=f"{self.url}/{job_id}/{name}",
+            size=size,
+            sha256=digest.hexdigest(),
+            media_type=media_type or mimetypes.guess_type(name)[0] or "application/octet-stream",
+        )
