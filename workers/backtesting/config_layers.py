@@ -1,0 +1,78 @@
+"""The two layers of a job's config: the worker's own file, which is trusted, under what the call brings, which is not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from workers.backtesting.config_keys import CONFIG, EXCHANGE
+from workers.backtesting.config_policy import JudgedConfig, judge
+from workers.backtesting.config_values import known_keys, wrong_values
+from workers.errors import BadRequest, DataMissing
+
+FIXED_BY_THE_JOB = frozenset({"user_data_dir", "datadir", "exportdirectory", "exportfilename", "logfile", "add_config_files", "config_files", "db_url"})
+REQUIRED = ("exchange", "stake_currency", "stake_amount")
+CREDENTIALS = frozenset(EXCHANGE.refused) - {"_ft_has_params", "demo_trading"}
+
+
+def judge_call(config: Mapping[str, Any]) -> JudgedConfig:
+    """Judge a call's config by the installed freqtrade.
+
+    Raises:
+        BadRequest: names each refused key and why.
+    """
+    from freqtrade import __version__
+
+    judged = judge(config, known=known_keys(), version=__version__)
+    if judged.refused:
+        raise BadRequest("config refused:\n  " + "\n  ".join(f"{key}: {reason}" for key, reason in judged.refused.items()))
+    return judged
+
+
+def load_base(file: Path | None) -> dict[str, Any]:
+    """Read the worker's trusted config as freqtrade does (comments, `add_config_files`), without what a backtest has no use for.
+
+    Secrets are left out here, since freqtrade stores the config in its result files.
+
+    Raises:
+        DataMissing: FREQTRADE_CONFIG names no file.
+    """
+    if file is None:
+        return {}
+    if not file.is_file():
+        raise DataMissing(f"FREQTRADE_CONFIG: no such file: {file}")
+    from freqtrade.configuration.load_config import load_from_files
+
+    config = {key: value for key, value in load_from_files([str(file)]).items() if key not in FIXED_BY_THE_JOB | set(CONFIG.ignored)}
+    exchange = config.get("exchange")
+    if isinstance(exchange, dict):
+        config["exchange"] = {key: value for key, value in exchange.items() if key not in CREDENTIALS}
+    return config
+
+
+def effective(base: dict[str, Any], call: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay the call's config over the base, object by object, as freqtrade merges several config files.
+
+    The defaults are those without which freqtrade refuses to start and which change no number of a backtest.
+
+    Raises:
+        BadRequest: names each value that freqtrade doesn't take, and each key that is missing.
+    """
+    from freqtrade.misc import deep_merge_dicts
+
+    pricing = {"price_side": "same", "use_order_book": True, "order_book_top": 1}
+    defaults: dict[str, Any] = {
+        "pairlists": [{"method": "StaticPairList"}],
+        "entry_pricing": dict(pricing),
+        "exit_pricing": dict(pricing),
+        "dry_run": True,
+    }
+    merged: dict[str, Any] = json.loads(json.dumps(defaults))
+    for layer in (base, call):
+        merged = deep_merge_dicts(json.loads(json.dumps(layer)), merged)
+    lines = [f"{key}: needed, in the call's config or in the worker's" for key in REQUIRED if key not in merged] + wrong_values(merged)
+    if lines:
+        raise BadRequest("config:\n  " + "\n  ".join(lines))
+    return merged

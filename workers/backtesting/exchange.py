@@ -1,0 +1,112 @@
+"""freqtrade's own exchange class, with its markets from `Markets` and every way to the network shut."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from workers.backtesting.markets import Markets, made_up_markets, save_snapshot
+from workers.backtesting.settings import BacktestingSettings
+
+
+class NetworkRefused(RuntimeError):
+    """Something asked the exchange over the network; a backtest runs on files alone."""
+
+
+def exchange_class(name: str) -> Any:
+    """The class that freqtrade's ExchangeResolver would pick for an exchange."""
+    import freqtrade.exchange as exchanges
+    from freqtrade.exchange import MAP_EXCHANGE_CHILDCLASS, Exchange
+
+    return getattr(exchanges, MAP_EXCHANGE_CHILDCLASS.get(name, name).title(), Exchange)
+
+
+def offline_exchange(config: dict[str, Any], snapshot: Markets | None, pairs: Iterable[str]) -> tuple[Any, Markets]:
+    """An exchange for a backtest, and the markets that it got.
+
+    Args:
+        config: freqtrade's, after `setup_optimize_configuration`.
+        snapshot: saved markets; None makes them from the pairs.
+        pairs: what made-up markets are needed for.
+    """
+    chosen: list[Markets] = []
+
+    def choose(api: Any) -> Markets:
+        if not chosen:
+            fees = api.fees.get("trading", {})
+            chosen.append(snapshot or made_up_markets(pairs, precision_mode=api.precisionMode, taker=fees.get("taker"), maker=fees.get("maker")))
+        return chosen[0]
+
+    offline = _offline_class(exchange_class(config["exchange"]["name"].lower()), choose)
+    exchange = offline(config, validate=True, load_leverage_tiers=True)
+    return exchange, choose(exchange._api)  # noqa: SLF001 - freqtrade's exchange keeps its ccxt object there
+
+
+def _offline_class(base: Any, choose: Callable[[Any], Markets]) -> Any:
+    class Offline(base):  # type: ignore[misc]
+        """Overrides the one place where backtesting asks the exchange."""
+
+        def reload_markets(self, force: bool = False, *, load_leverage_tiers: bool = True) -> None:  # noqa: ARG002, FBT001, FBT002 - freqtrade's signature
+            from freqtrade.util.datetime_helpers import dt_ts
+
+            if self._markets:
+                return
+            # Whatever else may ask (tickers, fees, order books) fails at once, and says why, instead of waiting for a timeout.
+            self._api.fetch = _refuse
+            self._api_async.fetch = _refuse_async
+            self._api.set_markets(choose(self._api).markets)
+            self._api_async.set_markets(choose(self._api).markets)
+            self._markets = self._api.markets
+            self._last_markets_refresh = dt_ts()
+
+        def load_leverage_tiers(self) -> dict[str, list[dict[str, Any]]]:
+            """A snapshot holds its own; without one, freqtrade's bundled file for Binance, else made-up ones."""
+            from freqtrade.enums import TradingMode
+
+            if self.trading_mode != TradingMode.FUTURES:
+                return {}
+            markets = choose(self._api)
+            if markets.synthetic and base.load_leverage_tiers.__qualname__.startswith("Binance."):
+                return markets.leverage_tiers | super().load_leverage_tiers()
+            return markets.leverage_tiers
+
+    Offline.__name__ = Offline.__qualname__ = base.__name__
+    return Offline
+
+
+def _refuse(url: str, *_args: Any, **_kwargs: Any) -> None:
+    raise NetworkRefused(f"a backtest uses no network, something asked for {url.split('?')[0]}")
+
+
+async def _refuse_async(url: str, *args: Any, **kwargs: Any) -> None:
+    _refuse(url, *args, **kwargs)
+
+
+def refresh_markets(settings: BacktestingSettings, name: str, trading_mode: str, *, urls: dict[str, Any] | None = None) -> tuple[Any, int]:
+    """Load an exchange's markets over the network and save the snapshot.
+
+    Args:
+        settings: name the folder.
+        name: the exchange's, as in freqtrade's config.
+        trading_mode: spot or futures.
+        urls: ccxt's `urls`, for an exchange behind another address.
+
+    Returns:
+        The file and the number of markets.
+    """
+    from freqtrade.enums import RunMode
+
+    margin = "isolated" if trading_mode == "futures" else ""
+    config: dict[str, Any] = {
+        **{"dry_run": True, "runmode": RunMode.UTIL_EXCHANGE, "trading_mode": trading_mode, "margin_mode": margin, "stake_currency": "USDT"},
+        "exchange": {"name": name, "pair_whitelist": [], "ccxt_config": {"urls": urls} if urls else {}},
+    }
+    # No validation: it would load the markets, log a failure and go on without them. Here the failure is the answer.
+    exchange = exchange_class(name.lower())(config, validate=False, load_leverage_tiers=False)
+    try:
+        markets = exchange._api.load_markets()  # noqa: SLF001 - see above
+        exchange._markets = markets  # noqa: SLF001
+        tiers = exchange.load_leverage_tiers() if trading_mode == "futures" else {}
+        return save_snapshot(settings.markets_folder, name, trading_mode, markets, tiers), len(markets)
+    finally:
+        exchange.close()

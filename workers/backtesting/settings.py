@@ -1,0 +1,40 @@
+"""Where a backtesting worker finds its inputs. It can name no secret: no Redis URL, no exchange key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+
+from streams.settings import Settings
+
+
+class BacktestingSettings(Settings):
+    """The folders of freqtrade's `user_data`, each of which may lie elsewhere."""
+
+    user_data: Path = Field(default=Path("user_data"), validation_alias="FREQTRADE_USER_DATA")
+    """freqtrade's user_data folder; the defaults below lie in it. Read, never written."""
+    strategies: Path | None = Field(default=None, validation_alias="FREQTRADE_STRATEGIES")
+    """Strategies, their helper modules and `<Strategy>.json`; default `<user_data>/strategies`."""
+    datadir: Path | None = Field(default=None, validation_alias="FREQTRADE_DATADIR")
+    """Candles; default `<user_data>/data/<exchange>`, as freqtrade's own."""
+    config: Path | None = Field(default=None, validation_alias="FREQTRADE_CONFIG")
+    """A trusted config file that lies under each call's config; default none."""
+    markets: Path | None = Field(default=None, validation_alias="FREQTRADE_MARKETS")
+    """Market snapshots; default `<user_data>/markets`."""
+
+    @property
+    def strategies_folder(self) -> Path:
+        return (self.strategies or self.user_data / "strategies").absolute()
+
+    @property
+    def freqaimodels_folder(self) -> Path:
+        return (self.user_data / "freqaimodels").absolute()
+
+    @property
+    def markets_folder(self) -> Path:
+        return (self.markets or self.user_data / "markets").absolute()
+
+    def candles_folder(self, exchange: str) -> Path:
+        """The candles of one exchange."""
+        return (self.datadir or self.user_data / "data" / exchange.lower()).absolute()
