@@ -26,7 +26,7 @@ from streams.parent_death import signal_on_parent_death
 START_TIMEOUT = 10.0
 """Seconds until it answers; loading a large append-only file doesn't count."""
 STOP_TIMEOUT = 10.0
-LOCK_TIMEOUT = 3.0
+LOCK_TIMEOUT = 2.0
 """Seconds for a server that is just going down in the same directory."""
 LONGEST_SOCKET_PATH = 100
 """Bytes; the kernel's limit is 108 on Linux and 104 on macOS, and the server binds a longer name first."""

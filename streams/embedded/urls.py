@@ -6,9 +6,9 @@ from pathlib import Path
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 
-def unix_url(socket: Path, db: int = 0) -> str:
+def unix_url(socket: Path) -> str:
     """redis-py's URL of a server behind a Unix socket."""
-    return f"unix://{quote(str(socket))}?db={db}"
+    return f"unix://{quote(str(socket))}"
 
 
 def celery_url(redis_url: str, db: int | None = None) -> str:
