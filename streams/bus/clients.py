@@ -1,0 +1,42 @@
+"""Redis clients with safe retry rules.
+
+redis-py retries a command whose reply was lost; for an XADD or FCALL that means a second message (we saw one message become three). So these
+clients never retry by themselves: what is idempotent is retried above, where that is known. `BLOCK` must stay below the socket timeout, or a
+read hangs. Bytes that are no UTF-8 come through as surrogates and go back as the same bytes, so that a broken entry can be kept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final
+
+import redis
+import redis.asyncio
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.backoff import NoBackoff
+from redis.exceptions import BusyLoadingError, ReadOnlyError
+from redis.retry import Retry
+
+SOCKET_TIMEOUT_SECONDS: Final = 10.0
+MAX_BLOCK_MS: Final = 5_000
+
+CONNECTION_ERRORS: Final = (redis.ConnectionError, redis.TimeoutError, BusyLoadingError, ReadOnlyError, ConnectionError, asyncio.IncompleteReadError)
+"""The server is away, starting or failing over: what was sent may or may not have happened."""
+
+_OPTIONS: Final[dict[str, Any]] = {
+    "decode_responses": True,
+    "encoding_errors": "surrogateescape",
+    "legacy_responses": False,
+    "socket_timeout": SOCKET_TIMEOUT_SECONDS,
+    "socket_connect_timeout": 5.0,
+}
+
+
+def connect(url: str, *, name: str | None = None) -> redis.Redis:
+    """A synchronous client; connects on first use."""
+    return redis.Redis.from_url(url, retry=Retry(NoBackoff(), 0), client_name=name, **_OPTIONS)
+
+
+def connect_async(url: str, *, name: str | None = None) -> redis.asyncio.Redis:
+    """An asyncio client; connects on first use."""
+    return redis.asyncio.Redis.from_url(url, retry=AsyncRetry(NoBackoff(), 0), client_name=name, **_OPTIONS)

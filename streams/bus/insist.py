@@ -1,0 +1,46 @@
+"""Doing an idempotent step until the server answers.
+
+Only for steps that may safely be sent again: every function of the library is fenced or keyed by a nonce, so that a lost reply costs nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TypeVar
+
+import redis
+import redis.asyncio
+from tenacity import AsyncRetrying, RetryCallState, Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
+
+from streams.bus.clients import CONNECTION_ERRORS
+from streams.bus.functions import FunctionCall, call, call_async
+from streams.errors import FunctionLibraryMissing
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+_WAIT = wait_random_exponential(multiplier=0.1, max=3)
+_AGAIN = retry_if_exception_type((*CONNECTION_ERRORS, FunctionLibraryMissing))
+
+
+def _log(state: RetryCallState) -> None:
+    if state.attempt_number in {1, 5} or state.attempt_number % 20 == 0:
+        error = state.outcome.exception() if state.outcome else None
+        logger.warning("Redis: %s; trying again (try %d)", error, state.attempt_number)
+
+
+async def insist_async(client: redis.asyncio.Redis, step: FunctionCall[T]) -> T:
+    """Send the step until it is answered, for ever; cancel the task to give up."""
+    async for attempt in AsyncRetrying(wait=_WAIT, retry=_AGAIN, before_sleep=_log, reraise=True, sleep=asyncio.sleep):
+        with attempt:
+            return await call_async(client, step)
+    raise AssertionError("unreachable")
+
+
+def insist(client: redis.Redis, step: FunctionCall[T], *, seconds: float) -> T:
+    """Send the step until it is answered, at most for `seconds`; then the last error is raised."""
+    for attempt in Retrying(wait=_WAIT, retry=_AGAIN, before_sleep=_log, reraise=True, stop=stop_after_delay(seconds)):
+        with attempt:
+            return call(client, step)
+    raise AssertionError("unreachable")

@@ -1,0 +1,81 @@
+"""The base of everything that goes over a stream: flat string fields, so that any language can take part.
+
+On the wire every field is a string. A field marked `Json` holds nested data as JSON; datetimes are ISO-8601 in UTC; None is left out.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from streams.bus.codec import decode_json, encode_datetime, encode_json
+from streams.errors import DecodeError
+
+SCHEMA = "1"
+
+
+class JsonMark:
+    """Marks a field whose value is JSON on the wire."""
+
+
+Json = Annotated[Any, JsonMark()]
+
+
+def utc_now() -> datetime:
+    """The current time, aware, in UTC."""
+    return datetime.now(UTC)
+
+
+class EventMessage(BaseModel):
+    """A message on a stream."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+
+    schema_version: str = Field(default=SCHEMA, alias="schema")
+
+    def to_redis_dict(self) -> dict[str, str]:
+        """The flat string fields for XADD.
+
+        Raises:
+            EncodeError: names the path of the value that can't go over the wire.
+        """
+        flat: dict[str, str] = {}
+        for name, info in type(self).model_fields.items():
+            value = getattr(self, name)
+            if value is None:
+                continue
+            key = info.alias or name
+            if _is_json(info.metadata):
+                flat[key] = encode_json(value).decode()
+            elif isinstance(value, datetime):
+                flat[key] = encode_datetime(value)
+            else:
+                flat[key] = str(value)
+        return flat
+
+    @classmethod
+    def from_redis_dict(cls, fields: dict[str, str]) -> Self:
+        """Read a stream entry; unknown fields are ignored, so that N and N-1 understand each other.
+
+        Raises:
+            DecodeError: names each missing or bad field.
+        """
+        values: dict[str, Any] = dict(fields)
+        for name, info in cls.model_fields.items():
+            key = info.alias or name
+            if key in values and _is_json(info.metadata):
+                try:
+                    values[key] = decode_json(values[key])
+                except DecodeError as exc:
+                    raise DecodeError(f"{key}: {exc}") from None
+        try:
+            return cls.model_validate(values)
+        except ValidationError as exc:
+            problems = "; ".join(f"{'.'.join(map(str, error['loc']))}: {error['msg']}" for error in exc.errors(include_input=False))
+            raise DecodeError(f"not a valid {cls.__name__}: {problems}") from None
+
+
+def _is_json(metadata: list[Any]) -> bool:
+    return any(isinstance(mark, JsonMark) for mark in metadata)

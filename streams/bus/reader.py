@@ -1,0 +1,154 @@
+"""Reading a stream through a consumer group so that nothing is lost and nobody steals.
+
+Claim before read: what a dead consumer left comes first, then new entries. After each connect or reconnect nothing is claimed for one full
+lease, or an outage longer than a lease would hand the work of live consumers to others; only what was handed back in order may be taken at once.
+A reply that was lost is found again: the entries that Redis holds for this consumer and that it doesn't have in hand.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, Final
+
+import redis
+import redis.asyncio
+
+from streams.bus.clients import CONNECTION_ERRORS
+
+logger = logging.getLogger(__name__)
+
+CLAIM_EVERY_SECONDS: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry of a stream, given to this consumer."""
+
+    stream: str
+    """Full key."""
+    id: str
+    fields: dict[str, str] = field(hash=False)
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What identifies it on this server."""
+        return (self.stream, self.id)
+
+
+class GroupReader:
+    """One consumer of one group on one or more streams. Call `done` for each entry once it is dealt with."""
+
+    def __init__(
+        self,
+        client: redis.asyncio.Redis,
+        streams: Sequence[str],
+        *,
+        group: str,
+        consumer: str,
+        lease: timedelta,
+        handed_back_idle_ms: int | None = None,
+        recover_own: bool = True,
+    ) -> None:
+        """Read `streams` (full keys) as `consumer`.
+
+        Args:
+            client: an asyncio client of `streams.bus.clients`.
+            streams: full keys, in the order of their importance.
+            group: created at the beginning of each stream when it is missing.
+            consumer: unique among the living.
+            lease: how long an entry may go unrenewed before it is taken from its consumer.
+            handed_back_idle_ms: idle time that marks an entry as handed back; None when this group knows no hand-back.
+            recover_own: after a read error look for entries that were given to this consumer but never arrived.
+        """
+        self.client, self.streams, self.group, self.consumer = client, tuple(streams), group, consumer
+        self.lease_ms = int(lease.total_seconds() * 1000)
+        self.handed_back_idle_ms = handed_back_idle_ms
+        self.in_hand: set[tuple[str, str]] = set()
+        self._recover_own = recover_own
+        self._connected_at: float | None = None
+        self._recovering = recover_own
+        self._last_claim = 0.0
+
+    async def read(self, count: int, *, block_ms: int) -> list[Entry]:
+        """Up to `count` entries per stream: lost, left behind, then new. Empty when there is nothing within `block_ms`.
+
+        Raises:
+            one of CONNECTION_ERRORS: wait and call again; the lease rules start anew.
+        """
+        try:
+            if self._connected_at is None:
+                await self._create_groups()
+                self._connected_at = time.monotonic()
+            entries = await self._recover(count) if self._recovering else []
+            entries = entries or await self._claim(count) or await self._read_new(count, block_ms)
+        except CONNECTION_ERRORS:
+            self._connected_at, self._recovering = None, self._recover_own
+            raise
+        except redis.ResponseError as exc:
+            if not str(exc).startswith(("NOGROUP", "UNBLOCKED")):
+                raise
+            logger.warning("group %s is gone (%s): the server was flushed or failed over; it is made again", self.group, exc)
+            self._connected_at = None
+            return []
+        self.in_hand.update(entry.key for entry in entries)
+        return entries
+
+    def done(self, entry: Entry) -> None:
+        """The entry is acknowledged, or given up: it may be given to this consumer again."""
+        self.in_hand.discard(entry.key)
+
+    async def ack(self, *entries: Entry) -> None:
+        """Acknowledge entries that need nothing else."""
+        for stream in {entry.stream for entry in entries}:
+            await self.client.xack(stream, self.group, *[entry.id for entry in entries if entry.stream == stream])
+        for entry in entries:
+            self.done(entry)
+
+    async def _create_groups(self) -> None:
+        for stream in self.streams:
+            try:
+                await self.client.xgroup_create(stream, self.group, id="0", mkstream=True)
+            except redis.ResponseError as exc:
+                if not str(exc).startswith("BUSYGROUP"):
+                    raise
+
+    async def _recover(self, count: int) -> list[Entry]:
+        """Ours by the server's account, but not in hand. XRANGE rather than a history read, which would count as a delivery."""
+        found: list[Entry] = []
+        for stream in self.streams:
+            pending = await self.client.xpending_range(stream, self.group, "-", "+", 1_000, self.consumer)
+            lost = [row["message_id"] for row in pending if (stream, row["message_id"]) not in self.in_hand]
+            for entry_id in lost[:count]:
+                found += self._entries(stream, await self.client.xrange(stream, entry_id, entry_id))
+        self._recovering = bool(found)
+        return found[:count]
+
+    async def _claim(self, count: int) -> list[Entry]:
+        now = time.monotonic()
+        if now - self._last_claim < min(CLAIM_EVERY_SECONDS, self.lease_ms / 3000):
+            return []
+        self._last_claim = now
+        settled = self._connected_at is not None and (now - self._connected_at) * 1000 >= self.lease_ms
+        min_idle = self.lease_ms if settled else self.handed_back_idle_ms
+        if min_idle is None:
+            return []
+        found: list[Entry] = []
+        for stream in self.streams:
+            reply = await self.client.xautoclaim(stream, self.group, self.consumer, min_idle, "0-0", count=count)
+            found += self._entries(stream, reply[1])
+        return found
+
+    async def _read_new(self, count: int, block_ms: int) -> list[Entry]:
+        reply: Any = await self.client.xreadgroup(self.group, self.consumer, dict.fromkeys(self.streams, ">"), count=count, block=block_ms)
+        return [entry for stream in self.streams for entry in self._entries(stream, (reply or {}).get(stream, []))]
+
+    def _entries(self, stream: str, rows: Any) -> list[Entry]:
+        return [
+            Entry(stream, entry_id, dict(fields))
+            for entry_id, fields in rows
+            if fields is not None and (stream, entry_id) not in self.in_hand
+        ]

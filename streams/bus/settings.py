@@ -1,0 +1,35 @@
+"""Where Redis is, and how this deployment's keys are called."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from pydantic import Field
+
+from streams.bus.topology import Keys
+from streams.settings import Settings
+
+
+class StreamsSettings(Settings):
+    """What everything that talks to the streams needs."""
+
+    redis_url: str = Field(default="redis://127.0.0.1:6379/0", validation_alias="REDIS_URL")
+    """`redis://`, `rediss://` or `unix://`, as redis-py takes it."""
+    streams_prefix: str = Field(default="", validation_alias="STREAMS_PREFIX", pattern=r"^[\w{}.:-]*$")
+    """In front of every key; a hash tag such as `{prod}:` keeps a deployment on one Redis Cluster slot."""
+    lease_seconds: float = Field(default=15.0, validation_alias="STREAMS_LEASE_SECONDS", ge=1, le=3600)
+    """A worker or bridge that hasn't been heard of for that long loses what it holds."""
+    max_deliveries: int = Field(default=3, validation_alias="STREAMS_MAX_DELIVERIES", ge=1, le=100)
+    """Runs of one publish, crashes and transient failures together, before it is a dead letter."""
+    max_message_bytes: int = Field(default=1 << 20, validation_alias="STREAMS_MAX_MESSAGE_BYTES", ge=1024)
+    """Largest command or result; larger outputs are artifacts."""
+
+    @property
+    def keys(self) -> Keys:
+        """Key names of this deployment."""
+        return Keys(self.streams_prefix)
+
+    @property
+    def lease(self) -> timedelta:
+        """The lease as a duration."""
+        return timedelta(seconds=self.lease_seconds)

@@ -1,0 +1,149 @@
+"""Every name of a stream, group or key is built here, and nowhere else.
+
+Streams follow one grammar: `<source>:<destination>:<kind>`, or `<source>:<kind>` for a broadcast. A service is data: a fourth one is a line in
+`SERVICES`. The keys that go with jobs:
+
+| key                          | type   | who writes | holds                                                        |
+|------------------------------|--------|------------|--------------------------------------------------------------|
+| job:<publish>                | hash   | management | ledger: task, seq, phase, winner, cancel, context, command   |
+| run:<service>:<publish>      | hash   | workers    | runs, token, result id, heartbeat, progress                  |
+| task:<task_id>               | hash   | management | run counter, and which publish each run number belongs to    |
+| cancel:<task_id>             | string | management | a cancel that came before the dispatch; has a TTL            |
+| jobs:open                    | zset   | management | open publishes by dispatch time (ms), so that nobody SCANs   |
+| delayed:<service>            | zset   | workers    | publishes that are to be retried, by due time (ms)           |
+| mark:<task_id>               | hash   | management | on the result backend: how far the task's state has advanced |
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from streams.errors import UnknownService
+
+MANAGEMENT_CONSUMERS: Final = "management_consumers"
+MONITORING_CONSUMERS: Final = "monitoring_consumers"
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """The streams and the consumer group of one kind of worker, without prefix."""
+
+    name: str
+    commands: str
+    results: str
+    status: str
+    dead_letters: str
+    group: str
+    """Consumer group of the workers on `commands`."""
+
+    @classmethod
+    def named(cls, name: str, *, status: str | None = None, group: str | None = None) -> Service:
+        """A service by the standard grammar."""
+        return cls(
+            name=name,
+            commands=f"mgmt:{name}:commands",
+            results=f"{name}:mgmt:results",
+            status=status or f"{name}:status",
+            dead_letters=f"{name}:mgmt:dead_letters",
+            group=group or f"{name}_workers",
+        )
+
+
+SERVICES: dict[str, Service] = {
+    service.name: service
+    for service in (
+        Service.named("trading", status="trading:mgmt:status", group="trading_instances"),
+        Service.named("backtesting"),
+        Service.named("freqai"),
+    )
+}
+
+
+def service(name: str) -> Service:
+    """The service of that name.
+
+    Raises:
+        UnknownService: lists the known ones.
+    """
+    try:
+        return SERVICES[name]
+    except KeyError:
+        raise UnknownService(f"unknown service {name!r}; known: {', '.join(sorted(SERVICES))}") from None
+
+
+def add_service(new: Service) -> Service:
+    """Make a service of your own known; idempotent."""
+    return SERVICES.setdefault(new.name, new)
+
+
+class RedisStreamsConfig:
+    """The logical stream and group names as constants."""
+
+    MGMT_TRADING_COMMANDS: Final = SERVICES["trading"].commands
+    TRADING_MGMT_RESULTS: Final = SERVICES["trading"].results
+    TRADING_MGMT_STATUS: Final = SERVICES["trading"].status
+    TRADING_MGMT_DEAD_LETTERS: Final = SERVICES["trading"].dead_letters
+    TRADING_INSTANCES: Final = SERVICES["trading"].group
+
+    MGMT_BACKTESTING_COMMANDS: Final = SERVICES["backtesting"].commands
+    BACKTESTING_MGMT_RESULTS: Final = SERVICES["backtesting"].results
+    BACKTESTING_STATUS: Final = SERVICES["backtesting"].status
+    BACKTESTING_MGMT_DEAD_LETTERS: Final = SERVICES["backtesting"].dead_letters
+    BACKTESTING_WORKERS: Final = SERVICES["backtesting"].group
+
+    MGMT_FREQAI_COMMANDS: Final = SERVICES["freqai"].commands
+    FREQAI_MGMT_RESULTS: Final = SERVICES["freqai"].results
+    FREQAI_STATUS: Final = SERVICES["freqai"].status
+    FREQAI_MGMT_DEAD_LETTERS: Final = SERVICES["freqai"].dead_letters
+    FREQAI_WORKERS: Final = SERVICES["freqai"].group
+
+    MANAGEMENT_CONSUMERS: Final = MANAGEMENT_CONSUMERS
+    MONITORING_CONSUMERS: Final = MONITORING_CONSUMERS
+    SYSTEM_EVENTS: Final = "system:events"
+    SUPERSEDED_RESULTS: Final = "mgmt:superseded"
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Full key names of one deployment: every one starts with its prefix."""
+
+    prefix: str = ""
+
+    def stream(self, name: str) -> str:
+        """The key of a stream, given its logical name."""
+        return self.prefix + name
+
+    def job(self, publish_id: str) -> str:
+        """Ledger of a publish, management's half."""
+        return f"{self.prefix}job:{publish_id}"
+
+    def run(self, service_name: str, publish_id: str) -> str:
+        """Ledger of a publish, the workers' half."""
+        return f"{self.prefix}run:{service_name}:{publish_id}"
+
+    def task(self, task_id: str) -> str:
+        """Run counter and publishes of a task id."""
+        return f"{self.prefix}task:{task_id}"
+
+    def cancel_flag(self, task_id: str) -> str:
+        """A cancel that came before the dispatch."""
+        return f"{self.prefix}cancel:{task_id}"
+
+    @property
+    def open_jobs(self) -> str:
+        """Open publishes by dispatch time."""
+        return f"{self.prefix}jobs:open"
+
+    def delayed(self, service_name: str) -> str:
+        """Publishes waiting for their next delivery."""
+        return f"{self.prefix}delayed:{service_name}"
+
+    @property
+    def superseded(self) -> str:
+        """Results that lost, kept aside."""
+        return self.stream(RedisStreamsConfig.SUPERSEDED_RESULTS)
+
+    def mark(self, task_id: str) -> str:
+        """How far a task's state has advanced; lives beside the Celery result."""
+        return f"{self.prefix}mark:{task_id}"

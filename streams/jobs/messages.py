@@ -1,0 +1,152 @@
+"""The four messages of a job. A foreign worker needs no more than these fields; see `streams.bus.messages` for how they look on the wire."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from streams.bus.messages import EventMessage, Json, utc_now
+
+
+class ResultStatus(StrEnum):
+    """How a job ended."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    DEAD_LETTERED = "dead_lettered"
+    """Its deliveries are used up, or it can't be delivered; the command is parked in the dead-letter stream."""
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+    """`expires_at` had passed when a worker took it up."""
+
+
+class StatusKind(StrEnum):
+    """What a status message tells."""
+
+    STARTED = "started"
+    PROGRESS = "progress"
+    LOG = "log"
+
+
+class DeadReason(StrEnum):
+    """Why a command was parked."""
+
+    EXHAUSTED = "exhausted"
+    """Its deliveries are used up by transient failures."""
+    POISON = "poison"
+    """It took its worker down each time."""
+    UNDECODABLE = "undecodable"
+    """The entry is no valid command."""
+    UNKNOWN_TYPE = "unknown_type"
+    """No worker of this service has a handler for its type."""
+    OVERSIZE = "oversize"
+    EXPIRED = "expired"
+    UNCERTAIN = "uncertain"
+    """An at-most-once command whose outcome isn't known."""
+
+
+class JobErrorInfo(BaseModel):
+    """A job's error, as it crosses the wire."""
+
+    model_config = ConfigDict(frozen=True)
+
+    type: str
+    """Class name of the exception, qualified within its module."""
+    message: str = ""
+    module: str = ""
+    traceback: str = ""
+    retryable: bool = False
+    reason: str = ""
+    """For a dead letter, its `DeadReason`."""
+
+
+class Command(EventMessage):
+    """What is to be run."""
+
+    type: str = Field(min_length=1)
+    """Which handler runs it, such as `backtest.run`."""
+    task_id: str = Field(min_length=1)
+    callback_stream: str = Field(min_length=1)
+    """Full name of the stream that wants the result."""
+    data: Json = None
+    attempt: int = 0
+    """Run number of the task id, given by dispatch; a worker echoes it."""
+    publish_id: str | None = None
+    """Echoed in the result when known."""
+    created_at: datetime = Field(default_factory=utc_now)
+    time_limit: float | None = Field(default=None, gt=0)
+    """Seconds the job may run; the worker enforces it."""
+    expires_at: datetime | None = None
+    """Not to be taken up after this."""
+    traceparent: str | None = None
+    deliveries: int = 0
+    """Deliveries that happened under earlier entries of this publish."""
+
+
+class Result(EventMessage):
+    """How a job ended. `task_id`, `attempt`, `status` and `data` are enough to resolve a task."""
+
+    task_id: str = Field(min_length=1)
+    attempt: int
+    status: ResultStatus
+    publish_id: str | None = None
+    data: Json = None
+    error: Json = None
+    """A `JobErrorInfo`."""
+    reason: str | None = None
+    dead_letter_id: str | None = None
+    deliveries: int | None = None
+    worker: str | None = None
+    pid: int | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+
+    @property
+    def runtime_seconds(self) -> float | None:
+        """How long the job ran on its worker."""
+        if self.started_at is None or self.finished_at is None:
+            return None
+        return max(0.0, (self.finished_at - self.started_at).total_seconds())
+
+    def failure(self) -> JobErrorInfo:
+        """The error; a foreign worker may have sent a plain string, or nothing."""
+        if isinstance(self.error, dict) and self.error.get("type"):
+            return JobErrorInfo.model_validate({key: value for key, value in self.error.items() if value is not None})
+        return JobErrorInfo(type="JobError", message=str(self.error or f"the worker sent no error with status {self.status}"))
+
+
+class Status(EventMessage):
+    """What a running job tells; status streams are capped, and what Celery shows comes from the ledger too."""
+
+    task_id: str = Field(min_length=1)
+    attempt: int
+    kind: StatusKind
+    publish_id: str | None = None
+    current: int | None = None
+    total: int | None = None
+    message: str | None = None
+    worker: str | None = None
+    pid: int | None = None
+    at: datetime = Field(default_factory=utc_now)
+
+    def progress(self) -> dict[str, Any]:
+        """What `AsyncResult.info` shows."""
+        return {"current": self.current, "total": self.total, "message": self.message or "", "worker": self.worker}
+
+
+class DeadLetter(Command):
+    """A parked command: its own fields, and why it is here."""
+
+    task_id: str = ""
+    type: str = ""
+    callback_stream: str = ""
+    source_stream: str
+    source_id: str
+    reason: str
+    error: Json = None
+    worker: str | None = None
+    first_failed_at: datetime | None = None
+    last_failed_at: datetime | None = None

@@ -1,0 +1,105 @@
+-- Shared by all functions. A rule's number (R3 ...) is that of docs/protocol.md. Every key comes in through KEYS; none is spelled here.
+-- Times are milliseconds since the epoch; a moment in a message is ISO-8601 text made by the caller.
+
+-- The pending entry {id, consumer, idle_ms, times_delivered} when `consumer` owns it, else nil. A missing group owns nothing.
+local function owned(stream, group, entry, consumer)
+  local rows = redis.pcall('XPENDING', stream, group, entry, entry, 1)
+  if rows.err or not rows[1] or rows[1][2] ~= consumer then return nil end
+  return rows[1]
+end
+
+-- The fence of R5 and R6: the caller owns the entry, and its token is the current one. A name alone is no fence: it may have restarted.
+local function fenced(stream, group, entry, consumer, run, token)
+  return redis.call('HGET', run, 'token') == token and owned(stream, group, entry, consumer) ~= nil
+end
+
+-- The flat fields of one entry, or nil when it is gone.
+local function entry_fields(stream, entry)
+  local rows = redis.call('XRANGE', stream, entry, entry)
+  return rows[1] and rows[1][2] or nil
+end
+
+-- A copy of flat fields without those named in `drop`.
+local function without(fields, drop)
+  local kept = {}
+  for i = 1, #fields, 2 do
+    if not drop[fields[i]] then
+      kept[#kept + 1] = fields[i]
+      kept[#kept + 1] = fields[i + 1]
+    end
+  end
+  return kept
+end
+
+local function field(fields, name)
+  for i = 1, #fields, 2 do
+    if fields[i] == name then return fields[i + 1] end
+  end
+  return nil
+end
+
+-- unpack() has a limit of some 8,000 values on Lua's stack; messages have a few dozen fields.
+local function xadd(stream, fields)
+  return redis.call('XADD', stream, '*', unpack(fields))
+end
+
+local function joined(...)
+  local all = {}
+  for _, list in ipairs({...}) do
+    for _, value in ipairs(list) do all[#all + 1] = value end
+  end
+  return all
+end
+
+-- Everything in `list` from position `first` on.
+local function from(list, first)
+  local rest = {}
+  for i = first, #list do rest[#rest + 1] = list[i] end
+  return rest
+end
+
+-- Compares stream ids; true when a < b.
+local function id_before(a, b)
+  local ams, aseq = string.match(a, '(%d+)-(%d+)')
+  local bms, bseq = string.match(b, '(%d+)-(%d+)')
+  if #ams ~= #bms then return #ams < #bms end
+  if ams ~= bms then return ams < bms end
+  if #aseq ~= #bseq then return #aseq < #bseq end
+  return aseq < bseq
+end
+
+-- The group's row of XINFO GROUPS as a table, or nil.
+local function group_info(stream, group)
+  local rows = redis.pcall('XINFO', 'GROUPS', stream)
+  if rows.err then return nil end
+  for _, row in ipairs(rows) do
+    local info = {}
+    for i = 1, #row, 2 do info[row[i]] = row[i + 1] end
+    if info['name'] == group then return info end
+  end
+  return nil
+end
+
+-- The first id a group still has to deal with: its oldest pending entry, or the one after the last it was given.
+local function group_floor(stream, info)
+  if info['pending'] > 0 then return redis.call('XPENDING', stream, info['name'])[2] end
+  local ms, seq = string.match(info['last-delivered-id'], '(%d+)-(%d+)')
+  return ms .. '-' .. string.format('%.0f', tonumber(seq) + 1)
+end
+
+local DEAD_FIELDS = { source_stream = 1, source_id = 1, reason = 1, error = 1, deliveries = 1, worker = 1, first_failed_at = 1, last_failed_at = 1 }
+
+-- Park a command (R6): the dead letter, and the `dead_lettered` result, together. The caller acknowledges.
+-- `sender` are the flat fields common to a result of this worker: schema, task_id, attempt, publish_id, worker, pid.
+local function park(dead, results, run, stream, entry, fields, reason, failure, deliveries, at, sender)
+  local first = redis.call('HGET', run, 'first_failed_at') or at
+  local letter = xadd(dead, joined(without(fields, DEAD_FIELDS), {
+    'source_stream', stream, 'source_id', entry, 'reason', reason, 'error', failure, 'deliveries', deliveries,
+    'worker', field(sender, 'worker') or '', 'first_failed_at', first, 'last_failed_at', at }))
+  if field(sender, 'task_id') then
+    local result = xadd(results, joined(sender, { 'status', 'dead_lettered', 'reason', reason, 'dead_letter_id', letter,
+      'deliveries', deliveries, 'error', failure, 'finished_at', at }))
+    redis.call('HSET', run, 'result_id', result)
+  end
+  return letter
+end

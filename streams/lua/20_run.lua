@@ -1,0 +1,138 @@
+-- What a worker does with an entry of its service: R4 take_up, R5 heartbeat, R6 finish / retry_later / dead_letter, and the orderly hand_back.
+
+-- R4, for the owner of the pending entry.
+-- KEYS: commands, results, dead letters, status, job, run
+-- ARGV: group, consumer, entry, nonce, max deliveries, now, expires at or '', deliveries the message carries, status cap, moment, then `sender`
+-- Returns {verdict, token, delivery}: run | lost | resolved | cancelled | expired | dead_lettered
+redis.register_function('csb1_take_up', function(keys, args)
+  local commands, results, dead, status, job, run = unpack(keys)
+  local group, consumer, entry, nonce, max, now, expires, carried, cap, moment = unpack(args)
+  local sender = from(args, 11)
+  local row = owned(commands, group, entry, consumer)
+  if not row then return { 'lost' } end
+
+  -- The reply of this very call was lost, and it is sent again: no second delivery is counted.
+  if redis.call('HGET', run, 'nonce') == nonce then
+    return { 'run', redis.call('HGET', run, 'token'), redis.call('HGET', run, 'runs') }
+  end
+  local ledger = redis.call('HMGET', job, 'phase', 'winner', 'cancel')
+  local function answer(verdict)
+    local result = xadd(results, joined(sender, { 'status', verdict, 'finished_at', moment }))
+    redis.call('XACK', commands, group, entry)
+    redis.call('HSET', run, 'result_id', result)
+    return { verdict }
+  end
+  if ledger[1] == 'closed' or ledger[2] then
+    redis.call('XACK', commands, group, entry)
+    return { 'resolved' }
+  end
+  if ledger[3] then return answer('cancelled') end
+  if expires ~= '' and tonumber(expires) <= tonumber(now) then return answer('expired') end
+
+  local before = tonumber(redis.call('HGET', run, 'runs') or 0)
+  local delivery = math.max(before + 1, tonumber(carried) + row[4])
+  if delivery > tonumber(max) then
+    local fields = entry_fields(commands, entry) or sender
+    local failure = redis.call('HGET', run, 'failure')
+      or cjson.encode({ type = 'WorkerCrashed', message = 'each worker that ran this job died or lost its lease', retryable = false })
+    local reason = redis.call('HGET', run, 'failure') and 'exhausted' or 'poison'
+    park(dead, results, run, commands, entry, fields, reason, failure, delivery - 1, moment, sender)
+    redis.call('XACK', commands, group, entry)
+    return { 'dead_lettered' }
+  end
+  local token = redis.call('HINCRBY', run, 'token', 1)
+  redis.call('HSET', run, 'runs', delivery, 'nonce', nonce, 'entry', entry, 'worker', field(sender, 'worker') or '', 'heartbeat', now, 'started_at', moment)
+  redis.call('XADD', status, 'MAXLEN', '~', cap, '*', unpack(joined(sender, { 'kind', 'started', 'at', moment })))
+  return { 'run', tostring(token), tostring(delivery) }
+end)
+
+-- R5: renew the lease, report progress if there is news, and learn whether the job was cancelled.
+-- KEYS: commands, status, job, run
+-- ARGV: group, consumer, entry, token, now, status cap, then the flat fields of a status message, or nothing
+-- Returns {verdict}: held | cancelled | lost
+redis.register_function('csb1_heartbeat', function(keys, args)
+  local commands, status, job, run = unpack(keys)
+  local group, consumer, entry, token, now, cap = unpack(args)
+  if not fenced(commands, group, entry, consumer, run, token) then return { 'lost' } end
+  redis.call('XCLAIM', commands, group, consumer, 0, entry, 'JUSTID')
+  redis.call('HSET', run, 'heartbeat', now)
+  if #args > 6 then
+    local message = from(args, 7)
+    redis.call('XADD', status, 'MAXLEN', '~', cap, '*', unpack(message))
+    redis.call('HSET', run, 'current', field(message, 'current') or '', 'total', field(message, 'total') or '', 'message', field(message, 'message') or '')
+  end
+  return { redis.call('HGET', job, 'cancel') and 'cancelled' or 'held' }
+end)
+
+-- R6 finish: the result and the acknowledgement, one step. Sent again after a lost reply it answers the same.
+-- KEYS: commands, results, run
+-- ARGV: group, consumer, entry, token, then the result's flat fields
+-- Returns {verdict, result id}: finished | lost
+redis.register_function('csb1_finish', function(keys, args)
+  local commands, results, run = unpack(keys)
+  local group, consumer, entry, token = unpack(args)
+  local done = redis.call('HMGET', run, 'result_token', 'result_id')
+  if done[1] == token then return { 'finished', done[2] } end
+  if not fenced(commands, group, entry, consumer, run, token) then return { 'lost' } end
+  local result = xadd(results, from(args, 5))
+  redis.call('XACK', commands, group, entry)
+  redis.call('HSET', run, 'result_id', result, 'result_token', token)
+  return { 'finished', result }
+end)
+
+-- R6 retry_later: a passing trouble. Used up: dead letter; else the command waits in `delayed`, with its counter.
+-- KEYS: commands, results, dead letters, delayed, run
+-- ARGV: group, consumer, entry, token, max deliveries, due, member of `delayed`, reason when used up, error JSON, moment, then `sender`
+-- Returns {verdict}: delayed | dead_lettered | lost
+redis.register_function('csb1_retry_later', function(keys, args)
+  local commands, results, dead, delayed, run = unpack(keys)
+  local group, consumer, entry, token, max, due, member, reason, failure, moment = unpack(args)
+  local sender = from(args, 11)
+  local done = redis.call('HMGET', run, 'delayed_token', 'delayed_verdict')
+  if done[1] == token then return { done[2] } end
+  if not fenced(commands, group, entry, consumer, run, token) then return { 'lost' } end
+  local runs = tonumber(redis.call('HGET', run, 'runs'))
+  local fields = entry_fields(commands, entry) or sender
+  local verdict = 'delayed'
+  redis.call('HSETNX', run, 'first_failed_at', moment)
+  redis.call('HSET', run, 'failure', failure)
+  if runs >= tonumber(max) then
+    park(dead, results, run, commands, entry, fields, reason, failure, runs, moment, sender)
+    verdict = 'dead_lettered'
+  else
+    redis.call('HSET', run, 'delayed', cmsgpack.pack(fields))
+    redis.call('ZADD', delayed, due, member)
+  end
+  redis.call('XACK', commands, group, entry)
+  redis.call('HSET', run, 'delayed_token', token, 'delayed_verdict', verdict)
+  return { verdict }
+end)
+
+-- R6 dead_letter: for the owner of an entry that can't be taken up at all (undecodable, of a type nobody here knows).
+-- KEYS: commands, results, dead letters, run
+-- ARGV: group, consumer, entry, reason, error JSON, deliveries, moment, then `sender` (without task_id: no result is sent)
+-- Returns {verdict}: dead_lettered | lost
+redis.register_function('csb1_dead_letter', function(keys, args)
+  local commands, results, dead, run = unpack(keys)
+  local group, consumer, entry, reason, failure, deliveries, moment = unpack(args)
+  if not owned(commands, group, entry, consumer) then return { 'lost' } end
+  local sender = from(args, 8)
+  park(dead, results, run, commands, entry, entry_fields(commands, entry) or sender, reason, failure, deliveries, moment, sender)
+  redis.call('XACK', commands, group, entry)
+  return { 'dead_lettered' }
+end)
+
+-- Orderly hand-back: the run didn't count, and any worker may take the entry at once (its idle time is made very long).
+-- KEYS: commands, run
+-- ARGV: group, consumer, entry, token, name of the consumer that holds what was handed back, idle time (ms)
+-- Returns {verdict}: handed_back | lost
+redis.register_function('csb1_hand_back', function(keys, args)
+  local commands, run = unpack(keys)
+  local group, consumer, entry, token, nobody, idle = unpack(args)
+  local row = owned(commands, group, entry, consumer)
+  if not row or redis.call('HGET', run, 'token') ~= token then return { 'lost' } end
+  redis.call('HINCRBY', run, 'runs', -1)
+  redis.call('HINCRBY', run, 'token', 1)
+  redis.call('XCLAIM', commands, group, nobody, 0, entry, 'IDLE', idle, 'RETRYCOUNT', math.max(0, row[4] - 1), 'JUSTID')
+  return { 'handed_back' }
+end)

@@ -1,0 +1,91 @@
+-- What the management side does beside the straight way: R7 promote_due, R10 cancel, R13 repair, R14 trim.
+
+-- R7: a delayed command goes back onto its stream; one counter, never reset.
+-- KEYS: commands, delayed, job, run
+-- ARGV: member of `delayed`, now
+-- Returns the new entry, or '' when it isn't due or somebody else promoted it
+redis.register_function('csb1_promote', function(keys, args)
+  local commands, delayed, job, run = unpack(keys)
+  local member, now = unpack(args)
+  local due = redis.call('ZSCORE', delayed, member)
+  if not due or tonumber(due) > tonumber(now) then return '' end
+  local packed = redis.call('HGET', run, 'delayed')
+  redis.call('ZREM', delayed, member)
+  if not packed then return '' end
+  local entry = xadd(commands, joined(without(cmsgpack.unpack(packed), { deliveries = 1 }), { 'deliveries', redis.call('HGET', run, 'runs') or 0 }))
+  redis.call('HDEL', run, 'delayed')
+  if redis.call('EXISTS', job) == 1 then redis.call('HSET', job, 'entry', entry) end
+  return entry
+end)
+
+-- R10, for one publish of the task: accepted unless a result has already begun.
+-- KEYS: job
+redis.register_function('csb1_cancel', function(keys)
+  local phase, winner = unpack(redis.call('HMGET', keys[1], 'phase', 'winner'))
+  if not phase then return 'unknown' end
+  if phase ~= 'open' or winner then return 'too late' end
+  redis.call('HSET', keys[1], 'cancel', 1)
+  return 'accepted'
+end)
+
+-- True when a result of this publish is on the stream and not yet acknowledged.
+local function unacknowledged_result(results, group, publish, task_id, seq)
+  local info = group_info(results, group)
+  local from_id = info and group_floor(results, info) or '-'
+  while true do
+    local rows = redis.call('XRANGE', results, from_id, '+', 'COUNT', 500)
+    for _, row in ipairs(rows) do
+      local named = field(row[2], 'publish_id')
+      if named == publish or (not named and field(row[2], 'task_id') == task_id and field(row[2], 'attempt') == seq) then return true end
+    end
+    if #rows < 500 then return false end
+    from_id = '(' .. rows[#rows][1]
+  end
+end
+
+-- R13: send an open publish again whose command vanished (failover, XDEL by hand) before it gave a result.
+-- KEYS: job, run, commands, delayed, results, dead letters
+-- ARGV: publish, workers' group, bridge's group, max deliveries, moment, then `sender`
+-- Returns {verdict}: fine:<why> | repaired | dead_lettered
+redis.register_function('csb1_repair', function(keys, args)
+  local job, run, commands, delayed, results, dead = unpack(keys)
+  local publish, group, results_group, max, moment = unpack(args)
+  local phase, winner, entry, task_id, seq, early = unpack(redis.call('HMGET', job, 'phase', 'winner', 'entry', 'task_id', 'seq', 'result_id'))
+  if phase ~= 'open' then return { 'fine:closed' } end
+  if winner then return { 'fine:resolving' } end
+  if early or redis.call('HEXISTS', run, 'result_id') == 1 then return { 'fine:finished' } end
+  if redis.call('ZSCORE', delayed, publish) then return { 'fine:delayed' } end
+  if entry then
+    local info = group_info(commands, group)
+    if entry_fields(commands, entry) and (not info or id_before(info['last-delivered-id'], entry)) then return { 'fine:unread' } end
+    local pending = redis.pcall('XPENDING', commands, group, entry, entry, 1)
+    if not pending.err and pending[1] then return { 'fine:pending' } end
+  end
+  if unacknowledged_result(results, results_group, publish, task_id, seq) then return { 'fine:answered' } end
+
+  -- A foreign worker may have run the lost entry: a repair counts as a delivery.
+  local runs = redis.call('HINCRBY', run, 'runs', 1)
+  local command = cmsgpack.unpack(redis.call('HGET', job, 'command'))
+  if runs >= tonumber(max) then
+    local failure = redis.call('HGET', run, 'failure') or cjson.encode({ type = 'CommandLost', message = 'the command vanished from its stream', retryable = false })
+    park(dead, results, run, commands, entry or '', command, 'exhausted', failure, runs, moment, from(args, 6))
+    return { 'dead_lettered' }
+  end
+  redis.call('HSET', job, 'entry', xadd(commands, joined(without(command, { deliveries = 1 }), { 'deliveries', runs })))
+  return { 'repaired' }
+end)
+
+-- R14: cut at the lowest of what any group still has to deal with.
+-- KEYS: stream   ARGV: '=' exact or '~' cheap
+redis.register_function('csb1_trim', function(keys, args)
+  local rows = redis.pcall('XINFO', 'GROUPS', keys[1])
+  if rows.err or #rows == 0 then return { 0, '' } end
+  local floor = nil
+  for _, row in ipairs(rows) do
+    local info = {}
+    for i = 1, #row, 2 do info[row[i]] = row[i + 1] end
+    local low = group_floor(keys[1], info)
+    if not floor or id_before(low, floor) then floor = low end
+  end
+  return { redis.call('XTRIM', keys[1], 'MINID', args[1], floor), floor }
+end)

@@ -1,0 +1,258 @@
+"""One run of one delivery: take up, a child process, heartbeats, and the outcome back onto the stream."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import uuid4
+
+import redis.asyncio
+
+from streams.bus.clients import CONNECTION_ERRORS
+from streams.bus.functions import FunctionCall, call_async
+from streams.bus.insist import insist_async
+from streams.bus.messages import utc_now
+from streams.errors import FunctionLibraryMissing
+from streams.jobs import lifecycle
+from streams.jobs.backoff import Backoff
+from streams.jobs.lifecycle import Delivery
+from streams.jobs.messages import DeadReason, JobErrorInfo, Result, ResultStatus, Status, StatusKind
+from workers.process import Cancelled, ChildProcess, ChildServer, Crashed, Failed, JobRequest, Outcome, Progress, Succeeded
+from workers.settings import WorkerSettings
+
+logger = logging.getLogger(__name__)
+
+MEMORY_CHECK_SECONDS = 1.0
+
+
+class StopReason(StrEnum):
+    """Why a run is being ended from outside."""
+
+    CANCELLED = "cancelled"
+    TIME_LIMIT = "time limit"
+    MEMORY_LIMIT = "memory limit"
+    HANDED_BACK = "handed back"
+    LOST = "lease lost"
+
+
+@dataclass(slots=True)
+class JobRun:
+    """A delivery on its way through this worker."""
+
+    client: redis.asyncio.Redis
+    settings: WorkerSettings
+    children: ChildServer
+    delivery: Delivery
+    worker: str
+    pid: int = field(default_factory=os.getpid)
+    backoff: Backoff = field(default_factory=Backoff)
+    token: str = ""
+    number: int = 0
+    """Which delivery of the publish this is, from 1."""
+    started_at: datetime = field(default_factory=utc_now)
+    _child: ChildProcess | None = None
+    _stop: StopReason | None = None
+    _stopping: asyncio.Task[None] | None = None
+    _progress: Progress | None = None
+    _news: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def execute(self) -> str:
+        """Take the delivery through to its end; returns a word for the log."""
+        command = self.delivery.command
+        taken = await insist_async(
+            self.client,
+            lifecycle.take_up(
+                self.settings.keys,
+                self.delivery,
+                nonce=uuid4().hex,
+                max_deliveries=self.settings.max_deliveries,
+                worker=self.worker,
+                pid=self.pid,
+            ),
+        )
+        if taken.verdict != "run":
+            return taken.verdict
+        self.token, self.number, self.started_at = taken.token, taken.delivery, utc_now()
+        logger.info("job %s: %s, run %d, delivery %d", command.task_id, command.type, command.attempt, self.number)
+        beating = asyncio.create_task(self._keep_alive())
+        limits = asyncio.create_task(self._enforce_limits())
+        try:
+            outcome = await self._run_child()
+            return await self._report(outcome)
+        finally:
+            for task in (beating, limits):
+                task.cancel()
+            await asyncio.gather(beating, limits, return_exceptions=True)
+
+    def stop(self, reason: StopReason) -> None:
+        """End the run: the child is asked, then told, then killed. The first reason counts."""
+        if self._stop is not None:
+            return
+        self._stop = reason
+        if self._child is not None:
+            self._stopping = asyncio.create_task(self._stop_child(self._child))
+
+    async def _stop_child(self, child: ChildProcess) -> None:
+        if self._stop is StopReason.LOST:
+            child.kill()
+        else:
+            await child.stop(self.settings.cancel_grace_seconds, reason=str(self._stop))
+
+    async def _run_child(self) -> Outcome:
+        command, directory = self.delivery.command, (self.settings.jobs_dir / self.delivery.command.task_id).absolute()
+        request = JobRequest(
+            id=command.task_id,
+            type=command.type,
+            data=command.data if isinstance(command.data, dict) else {"value": command.data},
+            attempt=command.attempt,
+            delivery=self.number,
+            created_at=command.created_at.timestamp(),
+            directory=str(directory),
+            artifacts_url=self.settings.artifacts_url,
+            log_path=str(directory / "job.log"),
+        )
+        self._child = await self.children.spawn(request)
+        if self._stop is not None:
+            self._stopping = asyncio.create_task(self._stop_child(self._child))
+        async for event in self._child.events():
+            if isinstance(event, Progress):
+                self._progress = event
+                self._news.set()
+            else:
+                return event
+        raise AssertionError("a child's events end with its outcome")
+
+    # ------------------------------------------------------------------------------------------------------------------ while it runs
+
+    async def _keep_alive(self) -> None:
+        """Renew the lease each third of it, and at once when there is progress to tell; an unreachable server is waited for."""
+        interval = self.settings.lease_seconds / 3
+        while True:
+            try:
+                await asyncio.wait_for(self._news.wait(), timeout=interval)
+            except TimeoutError:
+                pass
+            self._news.clear()
+            progress, self._progress = self._progress, None
+            try:
+                verdict = await call_async(self.client, self._heartbeat(progress))
+            except (*CONNECTION_ERRORS, FunctionLibraryMissing) as exc:
+                logger.warning("job %s: no heartbeat (%s); the job goes on", self.delivery.command.task_id, exc)
+                await asyncio.sleep(min(1.0, interval))
+                continue
+            if verdict == "lost":
+                logger.error("job %s: this worker lost its lease; the run is ended, another worker has the job", self.delivery.command.task_id)
+                self.stop(StopReason.LOST)
+                return
+            if verdict == "cancelled":
+                self.stop(StopReason.CANCELLED)
+
+    def _heartbeat(self, progress: Progress | None) -> FunctionCall[str]:
+        command = self.delivery.command
+        status = progress and Status(
+            task_id=command.task_id,
+            attempt=command.attempt,
+            publish_id=command.publish_id,
+            kind=StatusKind.PROGRESS,
+            current=progress.current,
+            total=progress.total,
+            message=progress.message,
+            worker=self.worker,
+            pid=self._child.pid if self._child else self.pid,
+        )
+        return lifecycle.heartbeat(self.settings.keys, self.delivery, self.token, status)
+
+    async def _enforce_limits(self) -> None:
+        loop = asyncio.get_running_loop()
+        seconds = self.delivery.command.time_limit or self.settings.default_time_limit_seconds
+        deadline = None if seconds is None else loop.time() + seconds
+        while True:
+            await asyncio.sleep(MEMORY_CHECK_SECONDS if deadline is None else max(0.0, min(MEMORY_CHECK_SECONDS, deadline - loop.time())))
+            if deadline is not None and loop.time() >= deadline:
+                self.stop(StopReason.TIME_LIMIT)
+                return
+            limit = self.settings.max_rss_mib
+            if limit is not None and self._child is not None and self._child.rss_bytes() > limit * 2**20:
+                self.stop(StopReason.MEMORY_LIMIT)
+                return
+
+    # ---------------------------------------------------------------------------------------------------------------------- afterwards
+
+    async def _report(self, outcome: Outcome) -> str:
+        """Send what became of the run; returns a word for the log."""
+        if self._stop is StopReason.LOST:
+            return "lost"
+        if isinstance(outcome, Succeeded):
+            return await self._finish(ResultStatus.SUCCEEDED, data=outcome.data)
+        if self._stop is StopReason.HANDED_BACK:
+            return await insist_async(self.client, lifecycle.hand_back(self.settings.keys, self.delivery, self.token))
+        if self._stop is StopReason.TIME_LIMIT:
+            seconds = self.delivery.command.time_limit or self.settings.default_time_limit_seconds
+            return await self._fail("TimeLimitExceeded", f"the job ran longer than its time limit of {seconds:g} s", outcome)
+        if self._stop is StopReason.MEMORY_LIMIT:
+            return await self._fail("MemoryLimitExceeded", f"the job used more than WORKER_MAX_RSS_MIB={self.settings.max_rss_mib:g}", outcome)
+        if self._stop is StopReason.CANCELLED or isinstance(outcome, Cancelled):
+            return await self._finish(ResultStatus.CANCELLED)
+        if isinstance(outcome, Crashed):
+            return await self._again(JobErrorInfo(type="WorkerCrashed", message=str(outcome), retryable=True), DeadReason.POISON)
+        if outcome.error.retryable:
+            return await self._again(outcome.error, DeadReason.EXHAUSTED)
+        return await self._finish(ResultStatus.FAILED, error=outcome.error)
+
+    async def _fail(self, type_: str, message: str, outcome: Outcome) -> str:
+        where = outcome.error.traceback if isinstance(outcome, Failed) else ""
+        return await self._finish(ResultStatus.FAILED, error=JobErrorInfo(type=type_, message=message, traceback=where))
+
+    async def _again(self, error: JobErrorInfo, reason: DeadReason) -> str:
+        delay = self.backoff.delay(self.number)
+        logger.warning("job %s: delivery %d: %s: %s", self.delivery.command.task_id, self.number, error.type, error.message)
+        return await insist_async(
+            self.client,
+            lifecycle.retry_later(
+                self.settings.keys,
+                self.delivery,
+                self.token,
+                error,
+                reason=reason,
+                delay=delay,
+                max_deliveries=self.settings.max_deliveries,
+                worker=self.worker,
+                pid=self.pid,
+            ),
+        )
+
+    async def _finish(self, status: ResultStatus, *, data: Any = None, error: JobErrorInfo | None = None) -> str:
+        result = self._result(status, data, error)
+        size = sum(len(value.encode(errors="surrogateescape")) for value in result.to_redis_dict().values())
+        if size > self.settings.max_message_bytes:
+            message = (
+                f"the result has {size:,} bytes, STREAMS_MAX_MESSAGE_BYTES allows {self.settings.max_message_bytes:,}; "
+                "put large outputs in a file and return job.artifact(path)"
+            )
+            result = self._result(ResultStatus.FAILED, None, JobErrorInfo(type="PayloadTooLarge", module="streams.errors", message=message))
+        verdict = await insist_async(self.client, lifecycle.finish(self.settings.keys, self.delivery, self.token, result))
+        return str(result.status) if verdict == "finished" else verdict
+
+    def _result(self, status: ResultStatus, data: Any, error: JobErrorInfo | None) -> Result:
+        command = self.delivery.command
+        return Result(
+            task_id=command.task_id,
+            attempt=command.attempt,
+            publish_id=command.publish_id,
+            status=status,
+            data=data,
+            error=error,
+            deliveries=self.number,
+            worker=self.worker,
+            pid=self._child.pid if self._child else self.pid,
+            started_at=self.started_at,
+            finished_at=utc_now(),
+        )
+
+

@@ -1,0 +1,158 @@
+"""A stream worker: reads as many commands as it has free slots, runs each in a child process, drains on SIGTERM. No Celery."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+from uuid import uuid4
+
+from streams.bus.clients import CONNECTION_ERRORS, connect_async
+from streams.bus.insist import insist_async
+from streams.bus.reader import Entry, GroupReader
+from streams.bus.topology import Service
+from streams.errors import DecodeError
+from streams.jobs import lifecycle
+from streams.jobs.lifecycle import Delivery
+from streams.jobs.messages import Command, DeadReason, JobErrorInfo
+from streams.redact import without_password
+from workers.handlers import HANDLERS
+from workers.process import ChildServer
+from workers.run import JobRun, StopReason
+from workers.settings import WorkerSettings
+
+logger = logging.getLogger(__name__)
+
+BLOCK_MS = 1_000
+
+
+class WorkerRuntime:
+    """One worker process of a service."""
+
+    def __init__(self, service: Service, *, settings: WorkerSettings, concurrency: int, imports: tuple[str, ...]) -> None:
+        """Prepare a worker.
+
+        Args:
+            service: whose commands it runs.
+            settings: see `WorkerSettings`.
+            concurrency: jobs at a time, one child process each.
+            imports: modules that register the handlers.
+        """
+        self.service, self.settings, self.concurrency = service, settings, concurrency
+        self.name = f"{service.name}@{socket.gethostname()}"
+        # A name of its own: two processes that share one would hold each other's entries.
+        self.consumer = f"{self.name}:{os.getpid()}:{uuid4().hex[:6]}"
+        self.children = ChildServer(imports)
+        self.client = connect_async(settings.redis_url, name=self.consumer.replace(" ", "_"))
+        self.reader = GroupReader(
+            self.client,
+            [settings.keys.stream(service.commands)],
+            group=service.group,
+            consumer=self.consumer,
+            lease=settings.lease,
+            handed_back_idle_ms=lifecycle.HANDED_BACK_IDLE_MS // 2,
+        )
+        self._runs: dict[asyncio.Task[None], JobRun | None] = {}
+        self._stop = asyncio.Event()
+        self._hurry = asyncio.Event()
+
+    async def run(self) -> None:
+        """Work until SIGTERM or SIGINT; then drain. A second signal hands the running jobs back."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.request_stop)
+        await self.children.start()
+        logger.info("%s: %d at a time, as %s, at %s", self.service.name, self.concurrency, self.consumer, without_password(self.settings.redis_url))
+        try:
+            await self._work()
+            await self._drain()
+        finally:
+            await self.children.close()
+            await self.client.aclose()
+
+    def request_stop(self) -> None:
+        """Stop reading and drain; asked again, hand the running jobs back."""
+        if self._stop.is_set():
+            self._hurry.set()
+        self._stop.set()
+
+    async def _work(self) -> None:
+        failures = 0
+        while not self._stop.is_set():
+            free = self.concurrency - len(self._runs)
+            if free == 0:
+                await self._wait_for_any(asyncio.create_task(self._stop.wait()))
+                continue
+            try:
+                entries = await self.reader.read(free, block_ms=BLOCK_MS)
+            except CONNECTION_ERRORS as exc:
+                failures += 1
+                if failures == 1 or failures % 20 == 0:
+                    logger.warning("Redis at %s is away (%s); trying again", without_password(self.settings.redis_url), exc)
+                await self._wait_for_any(asyncio.create_task(asyncio.sleep(min(3.0, 0.1 * 2 ** min(failures, 5)))))
+                continue
+            if failures:
+                logger.info("Redis is back; for one lease (%g s) nothing is claimed from others", self.settings.lease_seconds)
+                failures = 0
+            for entry in entries:
+                self._runs[asyncio.create_task(self._handle(entry))] = None
+
+    async def _wait_for_any(self, other: asyncio.Task[object] | asyncio.Task[bool] | asyncio.Task[None]) -> None:
+        await asyncio.wait([*self._runs, other], return_when=asyncio.FIRST_COMPLETED)
+        other.cancel()
+
+    async def _drain(self) -> None:
+        if self._runs:
+            logger.info("draining: %d jobs run on for at most %g s; a second signal hands them back", len(self._runs), self.settings.drain_seconds)
+            hurry = asyncio.create_task(self._hurry.wait())
+            drained = asyncio.create_task(asyncio.wait(list(self._runs)))
+            await asyncio.wait([hurry, drained], timeout=self.settings.drain_seconds, return_when=asyncio.FIRST_COMPLETED)
+            hurry.cancel()
+            for run in self._runs.values():
+                if run is not None:
+                    run.stop(StopReason.HANDED_BACK)
+            await drained
+        logger.info("stopped")
+
+    async def _handle(self, entry: Entry) -> None:
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - for the type checker
+        try:
+            word = await self._handle_entry(entry, task)
+            logger.info("entry %s: %s", entry.id, word)
+        except Exception:
+            # The entry stays pending: it is delivered again after a lease, and a dead letter after `max_deliveries`.
+            logger.exception("entry %s: the worker itself failed", entry.id)
+        finally:
+            self.reader.done(entry)
+            self._runs.pop(task, None)
+
+    async def _handle_entry(self, entry: Entry, task: asyncio.Task[None]) -> str:
+        try:
+            command = Command.from_redis_dict(entry.fields)
+        except DecodeError as exc:
+            return await self._park(entry, DeadReason.UNDECODABLE, JobErrorInfo(type="DecodeError", module="streams.errors", message=str(exc)))
+        if command.type not in HANDLERS:
+            known = ", ".join(sorted(HANDLERS)) or "none"
+            message = f"this {self.service.name} worker has no handler for {command.type!r}; it has: {known}"
+            return await self._park(entry, DeadReason.UNKNOWN_TYPE, JobErrorInfo(type="UnknownCommand", message=message))
+        delivery = Delivery(self.service, entry.id, self.consumer, command)
+        run = self._runs[task] = JobRun(self.client, self.settings, self.children, delivery, worker=self.name)
+        return await run.execute()
+
+    async def _park(self, entry: Entry, reason: DeadReason, error: JobErrorInfo) -> str:
+        logger.error("entry %s is parked (%s): %s", entry.id, reason, error.message)
+        step = lifecycle.dead_letter(
+            self.settings.keys,
+            self.service,
+            consumer=self.consumer,
+            entry=entry.id,
+            fields=entry.fields,
+            reason=reason,
+            error=error,
+            worker=self.name,
+            pid=os.getpid(),
+        )
+        return await insist_async(self.client, step)
