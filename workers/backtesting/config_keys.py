@@ -35,6 +35,7 @@ class Rule:
 
 
 A_TIMEFRAME = Rule(TIMEFRAME, "must be a timeframe such as 5m, 1h or 1d")
+A_TIMERANGE = Rule(re.compile(r"(\d{8}|\d{10}|\d{13})?-(\d{8}|\d{10}|\d{13})?"), "must be a timerange such as 20260101-20260301, 20260101- or -20260301")
 A_NAME = Rule(PLAIN_NAME, NAME)
 A_COIN = Rule(re.compile(r"[A-Za-z0-9]{1,20}"), "must be a currency such as USDT")
 AN_IDENTIFIER = Rule(re.compile(r"[A-Za-z0-9_-]{1,100}"), NAME)
@@ -105,7 +106,7 @@ FREQAI = Section(
 CONFIG = Section(
     used=frozenset({
         # what to test, and on which candles
-        *("timerange", "pairs", "pairlists", "dataformat_ohlcv", "dataformat_trades", "enable_dynamic_pairlist", "recursive_strategy_search"),
+        *("pairs", "pairlists", "dataformat_ohlcv", "dataformat_trades", "enable_dynamic_pairlist", "recursive_strategy_search"),
         *("startup_candle_count", "process_only_new_candles", "disable_dataframe_checks", "reduce_df_footprint", "ignore_buying_expired_candle_after"),
         # money
         *("stake_amount", "dry_run_wallet", "available_capital", "tradable_balance_ratio", "amend_last_stake_amount"),
@@ -120,7 +121,7 @@ CONFIG = Section(
         # what the report holds
         *("export", "backtest_breakdown", "backtest_notes", "backtest_show_pair_list", "verbosity"),
     }),
-    rules={"timeframe": A_TIMEFRAME, "timeframe_detail": A_TIMEFRAME, "stake_currency": A_COIN, "proxy_coin": A_COIN, "freqaimodel": A_NAME},
+    rules={"timerange": A_TIMERANGE, "timeframe": A_TIMEFRAME, "timeframe_detail": A_TIMEFRAME, "stake_currency": A_COIN, "proxy_coin": A_COIN, "freqaimodel": A_NAME},
     sections={
         "exchange": EXCHANGE,
         "freqai": FREQAI,

@@ -5,6 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+BEYOND_THE_SCHEMA: dict[str, Any] = {
+    "properties": {
+        **dict.fromkeys(("position_stacking", "enable_protections", "enable_dynamic_pairlist", "use_custom_stoploss"), {"type": "boolean"}),
+        **dict.fromkeys(("timerange", "timeframe_detail", "backtest_notes"), {"type": "string"}),
+        **dict.fromkeys(("startup_candle_count", "verbosity"), {"type": "integer", "minimum": 0}),
+        "futures_funding_rate": {"type": "number"},
+        "pairs": {"type": "array", "items": {"type": "string"}, "minItems": 1},
+    }
+}
+"""What freqtrade takes on its command line or reads from the config without a check."""
+
 
 def known_keys() -> frozenset[str]:
     """The top-level keys that the installed freqtrade's schema knows."""
@@ -22,7 +33,7 @@ def wrong_values(config: Mapping[str, Any]) -> list[str]:
     from jsonschema import Draft4Validator
 
     lines = []
-    for error in Draft4Validator(CONF_SCHEMA).iter_errors(config):
+    for error in [*Draft4Validator(CONF_SCHEMA).iter_errors(config), *Draft4Validator(BEYOND_THE_SCHEMA).iter_errors(config)]:
         path = ".".join(str(part) for part in error.absolute_path)
         lines.append(f"{path or 'config'}: {_expectation(str(error.validator), error.validator_value, error)}")
     return sorted(lines)
@@ -44,6 +55,8 @@ def _expectation(validator: str, expected: Any, error: Any) -> str:
             return f"must be at most {expected}"
         case "required":
             return f"needs {', '.join(key for key in expected if key not in error.instance)}"
+        case "minItems":
+            return f"needs at least {expected} item{'s' * (expected != 1)}"
         case "uniqueItems":
             return "must not repeat an item"
         case _:
