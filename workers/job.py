@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -10,6 +12,8 @@ from typing import Any
 
 from workers.artifacts import ArtifactStore
 from workers.errors import JobCancelled
+
+logger = logging.getLogger(__name__)
 
 ProgressSink = Callable[[int, int | None, str], None]
 
@@ -32,6 +36,7 @@ class Job:
     _report: ProgressSink = field(default=lambda current, total, message: None, repr=False)
     _cancelled: str | None = field(default=None, repr=False)
     _on_cancel: list[Callable[[], None]] = field(default_factory=list, repr=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @property
     def queue_wait(self) -> float | None:
@@ -57,17 +62,25 @@ class Job:
             raise JobCancelled(self._cancelled)
 
     def on_cancel(self, callback: Callable[[], None]) -> None:
-        """Call `callback` (from another thread) as soon as the job should stop; at once when it already should."""
-        self._on_cancel.append(callback)
-        if self._cancelled is not None:
-            callback()
+        """Call `callback` once, from another thread, as soon as the job should stop; at once when it already should."""
+        with self._lock:
+            if self._cancelled is None:
+                self._on_cancel.append(callback)
+                return
+        callback()
 
     def cancel(self, reason: str) -> None:
-        """Mark the job as to be stopped. Called by the runtime."""
-        if self._cancelled is None:
+        """Mark the job as to be stopped; only the first reason counts. Called by the runtime."""
+        with self._lock:
+            if self._cancelled is not None:
+                return
             self._cancelled = reason
-            for callback in list(self._on_cancel):
+            callbacks, self._on_cancel = self._on_cancel, []
+        for callback in callbacks:
+            try:
                 callback()
+            except Exception:
+                logger.exception("an on_cancel callback of job %s failed", self.id)
 
     def artifact(self, path: Path, *, name: str | None = None, media_type: str | None = None) -> dict[str, Any]:
         """Store a file and return its claim check: `{name, uri, size, sha256, media_type}`."""

@@ -1,0 +1,247 @@
+"""The parent's end of one job in a child process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+import psutil
+
+from streams.bus.codec import decode_json
+from streams.errors import BridgeSystemError
+from streams.jobs.messages import JobErrorInfo
+from workers.frames import READ_BYTES, FrameDecoder, json_frame
+from workers.outcome import Cancelled, Crashed, Failed, Outcome, Progress, Succeeded, Usage, describe_exit
+
+TERM_SECONDS = 2.0
+"""Between SIGTERM and SIGKILL."""
+LINGER_SECONDS = 5.0
+"""A child may tidy up this long after it sent its outcome."""
+TAIL_BYTES = 16 << 10
+TAIL_LINES = 40
+
+
+@dataclass(frozen=True, slots=True)
+class JobRequest:
+    """Everything that a child process needs to know to run a job."""
+
+    id: str
+    type: str
+    data: dict[str, Any]
+    attempt: int
+    delivery: int
+    created_at: float | None
+    """Seconds since the epoch."""
+    directory: str
+    """The job directory; made when it is missing, readable by its owner only."""
+    artifacts_url: str
+    log_path: str
+    """The file that all output is appended to."""
+
+
+class ChildProcess:
+    """One running job. Made by `ChildServer.spawn`; read `events()` to its end."""
+
+    def __init__(self, request: JobRequest, sock: socket.socket, send_signal: Callable[[int], None]) -> None:
+        self.request = request
+        self.pid = 0
+        """Also the number of its process group."""
+        self._sock = sock
+        self._send_signal = send_signal
+        self._decoder = FrameDecoder()
+        self._progress: Progress | None = None
+        self._final: Succeeded | Failed | Cancelled | None = None
+        self._result_follows = False
+        self._outcome: Outcome | None = None
+        self._news = asyncio.Event()
+        self._ended = asyncio.Event()
+        self._stop_reason: str | None = None
+        """Set once `stop` had to send a signal."""
+        self._kill_reason = ""
+        self._process: psutil.Process | None = None
+        self._log_start = _size(request.log_path)
+        self._linger: asyncio.TimerHandle | None = None
+        self._outgoing = bytearray(json_frame({name: getattr(request, name) for name in JobRequest.__slots__}))
+
+    async def events(self) -> AsyncIterator[Progress | Outcome]:
+        """The latest progress whenever there is a newer one, and at last, always, the `Outcome`. For one reader."""
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            progress, self._progress = self._progress, None
+            if progress is not None:
+                yield progress
+            if self._outcome is not None:
+                yield self._outcome
+                return
+
+    async def wait(self) -> Outcome:
+        """The outcome, once the process is gone."""
+        await self._ended.wait()
+        assert self._outcome is not None
+        return self._outcome
+
+    def cancel(self, reason: str) -> None:
+        """Ask the job to stop; `Job.checkpoint()` raises in it. A job that never looks goes on."""
+        if self._outcome is None:
+            self._outgoing += json_frame({"cancel": reason})
+            self._write()
+
+    async def stop(self, grace_seconds: float, reason: str = "cancelled") -> Outcome:
+        """Cancel; after the grace SIGTERM, then SIGKILL, for the whole process group. The outcome is `Cancelled` unless the job was faster."""
+        self.cancel(reason)
+        if not await self._ends_within(grace_seconds):
+            self._stop_reason = reason
+            self._send_signal(signal.SIGTERM)
+            if not await self._ends_within(TERM_SECONDS):
+                self._send_signal(signal.SIGKILL)
+        return await self.wait()
+
+    def kill(self, reason: str = "by its worker") -> None:
+        """SIGKILL the process group now. The outcome is `Crashed`, with the reason in its description."""
+        if self._outcome is None:
+            self._kill_reason = self._kill_reason or reason
+            self._send_signal(signal.SIGKILL)
+
+    def rss_bytes(self) -> int:
+        """Resident memory of the process and its descendants; 0 when it is gone. Pages shared with the warm server count for each process."""
+        total = 0
+        with contextlib.suppress(psutil.Error):
+            if self._process is not None:
+                for process in (self._process, *self._process.children(recursive=True)):
+                    with contextlib.suppress(psutil.Error):
+                        total += process.memory_info().rss
+        return total
+
+    # What the link to the child server calls.
+
+    def begin(self, pid: int) -> None:
+        """The process runs: send it the job."""
+        self.pid = pid
+        with contextlib.suppress(psutil.Error):
+            self._process = psutil.Process(pid)
+        if self._sock.fileno() >= 0:
+            asyncio.get_running_loop().add_reader(self._sock, self._read)
+            self._write()
+
+    def ended(self, status: int | None, usage: Usage | None, description: str = "") -> None:
+        """The process is gone. Take what it left in the socket, not waiting for its end: descendants may hold it open."""
+        if self._outcome is not None:
+            return
+        self._read()
+        self.abandon()
+        if self._linger is not None:
+            self._linger.cancel()
+        self._outcome = self._judge(status, usage, description)
+        self._ended.set()
+        self._news.set()
+
+    def orphaned(self, description: str) -> None:
+        """The child server is gone: nobody will report the end of this process, which ends now."""
+        if self.pid and self._outcome is None:
+            with contextlib.suppress(OSError):
+                os.killpg(self.pid, signal.SIGKILL)
+        self.ended(None, None, description)
+
+    def abandon(self) -> None:
+        """Close the socket, which ends the process if it still runs."""
+        if self._sock.fileno() >= 0:
+            loop = asyncio.get_running_loop()
+            loop.remove_reader(self._sock)
+            loop.remove_writer(self._sock)
+            self._sock.close()
+
+    def _judge(self, status: int | None, usage: Usage | None, description: str) -> Outcome:
+        match self._final:
+            case Succeeded(data=data):
+                return Succeeded(data, usage)
+            case Failed(error=error):
+                return Failed(error, usage)
+            case Cancelled(reason=reason):
+                return Cancelled(reason, usage=usage)
+        if self._stop_reason is not None and not self._kill_reason:
+            return Cancelled(self._stop_reason, killed=True, usage=usage)
+        if status is not None:
+            description = describe_exit(status, expected_kill=self._kill_reason)
+        return Crashed(description, status, self._log_tail(), usage)
+
+    async def _ends_within(self, seconds: float) -> bool:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._ended.wait(), seconds)
+        return self._ended.is_set()
+
+    def _write(self) -> None:
+        """Send as much as finds room, the rest when there is room again."""
+        loop = asyncio.get_running_loop()
+        try:
+            while self._outgoing:
+                del self._outgoing[: self._sock.send(self._outgoing)]
+        except BlockingIOError:
+            loop.add_writer(self._sock, self._write)
+            return
+        except OSError:  # it is gone; the exit report tells the rest
+            self._outgoing.clear()
+        if self._sock.fileno() >= 0:
+            loop.remove_writer(self._sock)
+
+    def _read(self) -> None:
+        """Take all that can be read now."""
+        try:
+            while data := self._sock.recv(READ_BYTES):
+                for payload in self._decoder.feed(data):
+                    self._on_frame(payload)
+        except BlockingIOError:
+            return
+        except (OSError, BridgeSystemError, LookupError, TypeError, ValueError) as exc:  # user code may write into any file descriptor
+            if not isinstance(exc, OSError):
+                self.kill(f"it sent what is no message ({type(exc).__name__}: {exc})")
+        # Its end of file, or garbage: nothing more is read, and the exit report tells the rest.
+        if self._sock.fileno() >= 0:
+            asyncio.get_running_loop().remove_reader(self._sock)
+
+    def _on_frame(self, payload: bytes) -> None:
+        if self._final is not None:
+            return
+        if self._result_follows:
+            self._finish(Succeeded(orjson.Fragment(payload)))
+            return
+        message = decode_json(payload)
+        if "progress" in message:
+            self._progress = Progress(*message["progress"])
+            self._news.set()
+        elif "error" in message:
+            self._finish(Failed(JobErrorInfo.model_validate(message["error"])))
+        elif "cancelled" in message:
+            self._finish(Cancelled(message["cancelled"]))
+        else:
+            self._result_follows = bool(message["result"])
+
+    def _finish(self, final: Succeeded | Failed | Cancelled) -> None:
+        self._final = final
+        self._linger = asyncio.get_running_loop().call_later(LINGER_SECONDS, self.kill)
+
+    def _log_tail(self) -> str:
+        """The last lines that this run wrote to its log; an earlier run's are not its own."""
+        try:
+            with Path(self.request.log_path).open("rb") as log:
+                size = log.seek(0, 2)
+                log.seek(max(self._log_start, size - TAIL_BYTES))
+                lines = log.read().decode("utf-8", "replace").splitlines()
+        except OSError:
+            return ""
+        return "\n".join(lines[-TAIL_LINES:])
+
+
+def _size(path: str) -> int:
+    try:
+        return Path(path).stat().st_size
+    except OSError:
+        return 0
