@@ -1,0 +1,12 @@
+"""The library for Celery people: long jobs on Redis Streams, as ordinary Celery tasks.
+
+    from bridge import StreamTask, connect
+
+    app = connect(Celery("myproj", broker=REDIS, backend=REDIS))
+"""
+
+from bridge.connect import connect
+from bridge.errors import DeadLettered, JobError, PoisonCommand, RemoteError
+from bridge.task import StreamTask
+
+__all__ = ["DeadLettered", "JobError", "PoisonCommand", "RemoteError", "StreamTask", "connect"]

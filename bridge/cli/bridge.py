@@ -1,0 +1,36 @@
+"""`celery -A tasks bridge`: a Celery node that reads streams instead of queues."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+from celery.bin.base import LOG_LEVEL, CeleryDaemonCommand, CeleryOption
+from celery.utils.nodenames import default_nodename, host_format
+
+from bridge.node import StreamBridge
+
+
+@click.command(cls=CeleryDaemonCommand)
+@click.option("-n", "--hostname", default="bridge@%h", cls=CeleryOption, help_group="Bridge Options", help="Node name.")
+@click.option("-c", "--concurrency", default=4, type=click.IntRange(1, 64), cls=CeleryOption, help_group="Bridge Options", help="Results resolved at a time.")
+@click.option("-l", "--loglevel", default="INFO", type=LOG_LEVEL, cls=CeleryOption, help_group="Bridge Options", help="Logging level.")
+@click.pass_context
+def bridge(ctx: click.Context, hostname: str, concurrency: int, loglevel: Any, **_: Any) -> None:
+    """Finish tasks inside Celery when their jobs finish on the streams."""
+    app = ctx.obj.app
+    app.steps["consumer"].add(StreamBridge)
+    name = host_format(default_nodename(hostname))
+    # A queue of its own that nobody sends to: a bridge takes no task messages.
+    node = app.Worker(
+        hostname=name,
+        pool="threads",
+        concurrency=concurrency,
+        loglevel=loglevel,
+        queues=[f"bridge.{name}"],
+        task_events=True,
+        without_gossip=True,
+        without_mingle=True,
+    )
+    node.start()
+    ctx.exit(node.exitcode or 0)

@@ -1,0 +1,120 @@
+"""What a connected app holds: its settings, its client of the streams, and how steps are sent."""
+
+from __future__ import annotations
+
+import logging
+from functools import cached_property
+from typing import TYPE_CHECKING, TypeVar
+
+import redis
+from celery import Celery
+
+from bridge import celery_internals, identity
+from bridge.settings import BridgeSettings
+from bridge.states import is_terminal, rank
+from streams.bus.clients import CONNECTION_ERRORS
+from streams.bus.clients import connect as connect_redis
+from streams.bus.functions import FunctionCall, call, load_library
+from streams.bus.insist import insist
+from streams.bus.topology import Keys
+from streams.errors import FunctionLibraryMissing
+from streams.jobs import lifecycle
+
+if TYPE_CHECKING:
+    from celery.backends.base import Backend
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+class Connection:
+    """The management side's access to the streams, for one Celery app."""
+
+    def __init__(self, app: Celery, settings: BridgeSettings | None = None) -> None:
+        self.app = app
+        self._settings = settings
+
+    @classmethod
+    def of(cls, app: Celery) -> Connection:
+        """The connection that `bridge.connect(app)` made.
+
+        Raises:
+            LookupError: the app was never connected.
+        """
+        try:
+            return app.streams_connection  # type: ignore[no-any-return]
+        except AttributeError:
+            raise LookupError(f"{app!r} is not connected to the streams: app = bridge.connect(Celery(...))") from None
+
+    @cached_property
+    def settings(self) -> BridgeSettings:
+        """Read from the environment on first use, so that importing an app needs none."""
+        return self._settings or BridgeSettings.load()
+
+    @property
+    def keys(self) -> Keys:
+        """Key names of this deployment."""
+        return self.settings.keys
+
+    @cached_property
+    def client(self) -> redis.Redis:
+        """Client of the streams' server; its pool notices a fork by itself."""
+        return connect_redis(self.settings.redis_url, name="management")
+
+    def call(self, step: FunctionCall[T], *, patience_seconds: float = 0.0) -> T:
+        """Send a step to the streams' server, and load the function library first where it is missing.
+
+        Args:
+            step: from `streams.jobs.lifecycle`.
+            patience_seconds: how long an unreachable server is waited for.
+        """
+        return self._call(self.client, step, patience_seconds)
+
+    def _call(self, client: redis.Redis, step: FunctionCall[T], patience_seconds: float = 0.0) -> T:
+        try:
+            return call(client, step)
+        except FunctionLibraryMissing:
+            load_library(client)
+        except CONNECTION_ERRORS:
+            if patience_seconds <= 0:
+                raise
+        return insist(client, step, seconds=patience_seconds)
+
+    # ------------------------------------------------------------------------------------------------------------------------ states (R2)
+
+    def put_state(self, backend: Backend, key: str, value: str, state: str) -> None:
+        """Store a state of the current run, unless a newer one is there. Called by the fenced backend."""
+        run = identity.current_run()
+        if run is None:
+            raise LookupError("no current run: states of bridged tasks are stored within identity.running()")
+        step = lifecycle.put_state(
+            key,
+            self.keys.mark(run.task_id),
+            seq=run.seq,
+            rank=rank(state),
+            lineage=run.lineage,
+            state=state,
+            terminal=is_terminal(state),
+            ttl_seconds=celery_internals.result_ttl_seconds(backend, state),
+            mark_ttl_seconds=self.settings.mark_ttl_seconds,
+            value=value,
+        )
+        if not self._call(celery_internals.redis_of_backend(backend), step, patience_seconds=self.settings.dispatch_patience_seconds):
+            logger.info("task %s: %s of run %d is not stored, a newer state is there", run.task_id, state, run.seq)
+
+    def raise_mark(self, run: identity.CurrentRun, to_rank: int) -> None:
+        """Raise the mark of a task before the first effect of a result."""
+        backend = self.app.backend
+        step = lifecycle.put_state(
+            backend.get_key_for_task(run.task_id),
+            self.keys.mark(run.task_id),
+            seq=run.seq,
+            rank=to_rank,
+            lineage=run.lineage,
+            state="",
+            terminal=False,
+            ttl_seconds=0,
+            mark_ttl_seconds=self.settings.mark_ttl_seconds,
+            value="",
+        )
+        self._call(celery_internals.redis_of_backend(backend), step, patience_seconds=self.settings.dispatch_patience_seconds)

@@ -1,0 +1,95 @@
+"""Phase 1 (protocol S1): a bridged task's payload onto its stream, in a Celery worker. Acknowledged only afterwards.
+
+The order is: the ledger and the command in one step (R3), then the state DISPATCHED (R2), then Celery acknowledges the message. A worker that dies
+anywhere in between has its message delivered again, and everything is done again with no effect.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from celery.exceptions import Reject
+from celery.utils.time import maybe_iso8601, maybe_make_aware
+from kombu.utils.json import dumps
+from pydantic import BaseModel
+
+from bridge import celery_internals, identity
+from bridge.connection import Connection
+from bridge.states import DISPATCHED
+from streams.bus.clients import CONNECTION_ERRORS
+from streams.bus.codec import encode_json
+from streams.bus.topology import service as service_named
+from streams.errors import PayloadTooLarge
+from streams.jobs import lifecycle
+from streams.jobs.messages import Command
+
+if TYPE_CHECKING:
+    from bridge.task import StreamTask
+
+logger = logging.getLogger(__name__)
+
+
+def dispatch(task: StreamTask, payload: Any) -> lifecycle.Dispatched:
+    """Send a payload as the command of the task's current request.
+
+    Raises:
+        EncodeError: the payload holds a value that can't go over the wire; nothing was sent.
+        PayloadTooLarge: nothing was sent.
+        Reject: Redis was away for too long; the message goes back to the broker.
+    """
+    connection, request = Connection.of(task.app), task.request
+    service = service_named(task.service)
+    publish_id, lineage = identity.of_message(vars(request))
+    command = Command(
+        type=task.command,
+        task_id=request.id,
+        callback_stream=connection.keys.stream(service.results),
+        data=_plain(task, payload, connection.settings.max_message_bytes),
+        time_limit=(request.timelimit or (None, None))[0] or task.time_limit,
+        expires_at=_moment(task, request.expires),
+    )
+    step = lifecycle.dispatch(
+        connection.keys,
+        service,
+        command,
+        publish_id=publish_id,
+        lineage=lineage,
+        retries=request.retries or 0,
+        context=dumps(celery_internals.context_of(request)),
+    )
+    try:
+        dispatched = connection.call(step, patience_seconds=connection.settings.dispatch_patience_seconds)
+        _store_dispatched(task, identity.CurrentRun(publish_id, lineage, dispatched.seq, request.id))
+    except CONNECTION_ERRORS as exc:
+        logger.warning("task %s can't be dispatched, Redis is away: its message goes back to the broker", request.id)
+        raise Reject(exc, requeue=True) from exc
+    logger.info("task %s: %s %s, run %d, entry %s", request.id, command.type, dispatched.verdict, dispatched.seq, dispatched.entry or "-")
+    return dispatched
+
+
+def _plain(task: StreamTask, payload: Any, limit: int) -> Any:
+    data = payload.model_dump(mode="json") if isinstance(payload, BaseModel) else payload
+    size = len(encode_json(data))
+    if size > limit:
+        raise PayloadTooLarge(
+            f"the payload of {task.name} has {size:,} bytes, STREAMS_MAX_MESSAGE_BYTES allows {limit:,}: put large data in a file and send its URI"
+        )
+    return data
+
+
+def _moment(task: StreamTask, expires: Any) -> datetime | None:
+    if expires is None:
+        return None
+    moment: datetime = maybe_make_aware(maybe_iso8601(expires), task.app.timezone)
+    return moment
+
+
+def _store_dispatched(task: StreamTask, run: identity.CurrentRun) -> None:
+    request, backend = task.request, task.backend
+    ignored = request.ignore_result if request.ignore_result is not None else task.ignore_result
+    if ignored:
+        return
+    with identity.running(run):
+        backend.store_result(request.id, None, DISPATCHED, request=request)

@@ -1,0 +1,63 @@
+"""What a caller's `.get()` may raise.
+
+    JobError
+    ├── RemoteError          the job raised this in its worker; carries the remote type, message and traceback
+    ├── DeadLettered         its deliveries are used up (reason `exhausted`); a later run may work: fit for `autoretry_for`
+    └── PoisonCommand        it took its worker down each time (or is no valid command): running it again would do the same
+
+A cancelled or expired job is Celery's own REVOKED: `.get()` raises `celery.exceptions.TaskRevokedError`.
+
+All of them survive Celery's JSON: their arguments are plain, and they are rebuilt from them.
+"""
+
+from __future__ import annotations
+
+from streams.errors import BridgeSystemError
+
+
+class JobError(BridgeSystemError):
+    """A job failed."""
+
+
+class RemoteError(JobError):
+    """The job raised an exception in its worker."""
+
+    def __init__(self, type: str, message: str = "") -> None:  # noqa: A002 - the field's name on the wire
+        super().__init__(type, message)
+        self.type, self.message = type, message
+
+    def __str__(self) -> str:
+        return f"{self.type}: {self.message}" if self.message else self.type
+
+
+class DeadLettered(JobError):
+    """The job's command is parked as a dead letter; its deliveries are used up."""
+
+    def __init__(self, reason: str, message: str = "", deliveries: int = 0, dead_letter_id: str = "") -> None:
+        super().__init__(reason, message, deliveries, dead_letter_id)
+        self.reason, self.message, self.deliveries, self.dead_letter_id = reason, message, deliveries, dead_letter_id
+
+    def __str__(self) -> str:
+        return f"{self.reason} after {self.deliveries} deliveries (dead letter {self.dead_letter_id or 'unknown'}): {self.message}"
+
+
+class PoisonCommand(JobError):
+    """The job's command is parked as a dead letter; no worker survives it, or none can read it."""
+
+    def __init__(self, reason: str, message: str = "", deliveries: int = 0, dead_letter_id: str = "") -> None:
+        super().__init__(reason, message, deliveries, dead_letter_id)
+        self.reason, self.message, self.deliveries, self.dead_letter_id = reason, message, deliveries, dead_letter_id
+
+    def __str__(self) -> str:
+        return f"{self.reason} after {self.deliveries} deliveries (dead letter {self.dead_letter_id or 'unknown'}): {self.message}"
+
+
+class RemoteTraceback(Exception):  # noqa: N818 - not an error of its own: the cause that shows where the remote one was raised
+    """The traceback of the worker's process, as the `__cause__` of what is raised here."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.text = text
+
+    def __str__(self) -> str:
+        return f"\n{self.text}"

@@ -1,0 +1,98 @@
+"""A publish has its own identity (protocol R1).
+
+Celery lets one frozen task id be sent twice, and both runs count, so a task id says too little. A publish id is stamped on the message when it is
+first sent; the broker's redelivery keeps it. What a replay sends again gets the same id again: derived from its parent, so that the second copy
+is recognised at dispatch.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+PUBLISH_ID: Final = "publish_id"
+LINEAGE: Final = "publish_lineage"
+"""The publish id of the first of a row of retries."""
+
+_NAMESPACE: Final = uuid.UUID("6f2b7a52-9d3f-5c1e-8a44-3c6e2a9f71d0")
+
+
+def derived(*parts: object) -> str:
+    """The same parts give the same id, always."""
+    return uuid.uuid5(_NAMESPACE, "\x1f".join(map(str, parts))).hex
+
+
+@dataclass(slots=True)
+class CurrentRun:
+    """The publish whose result this thread is resolving, or whose state it is storing."""
+
+    publish_id: str
+    lineage: str
+    seq: int
+    task_id: str
+    sent: int = field(default=0)
+    """Messages sent so far while resolving it; a replay sends the same ones in the same order."""
+
+
+_current: contextvars.ContextVar[CurrentRun | None] = contextvars.ContextVar("bridge_current_run", default=None)
+_chord: contextvars.ContextVar[str | None] = contextvars.ContextVar("bridge_current_chord", default=None)
+
+
+def current_run() -> CurrentRun | None:
+    """The run that this thread is at, if any."""
+    return _current.get()
+
+
+@contextmanager
+def running(run: CurrentRun) -> Iterator[CurrentRun]:
+    """While inside, what is sent derives its identity from `run`, and states are stored in its name."""
+    token = _current.set(run)
+    try:
+        yield run
+    finally:
+        _current.reset(token)
+
+
+@contextmanager
+def completing_chord(group_id: str) -> Iterator[None]:
+    """While inside, what is sent is the body of this chord: the same id, whichever part sends it."""
+    token = _chord.set(group_id)
+    try:
+        yield
+    finally:
+        _chord.reset(token)
+
+
+def stamp(headers: dict[str, Any]) -> None:
+    """Give a message that is about to be sent its publish id."""
+    retries = int(headers.get("retries") or 0)
+    parent, chord, run = headers.get(PUBLISH_ID), _chord.get(), _current.get()
+    if parent and retries:
+        # A retry inherits its parent's headers, and stays in its lineage.
+        headers[PUBLISH_ID] = derived(parent, "retry", retries)
+        headers[LINEAGE] = headers.get(LINEAGE) or parent
+        return
+    if chord is not None:
+        publish_id = derived("chord", chord, headers["task"])
+    elif run is not None:
+        run.sent += 1
+        publish_id = derived(run.publish_id, "sent", run.sent)
+    else:
+        publish_id = uuid.uuid4().hex
+    headers[PUBLISH_ID] = headers[LINEAGE] = publish_id
+
+
+def of_message(request: Mapping[str, Any]) -> tuple[str, str]:
+    """The publish id and lineage of a message.
+
+    One from a producer that isn't connected carries none: it is then known by task id and retries, and sending one frozen id twice counts once.
+    """
+    publish_id = request.get(PUBLISH_ID)
+    if not publish_id:
+        task_id = request["id"]
+        return derived(task_id, "retries", request.get("retries") or 0), derived(task_id, "retries", 0)
+    return str(publish_id), str(request.get(LINEAGE) or publish_id)

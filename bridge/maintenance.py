@@ -1,0 +1,63 @@
+"""What has to be done now and then: delayed commands put back, lost ones repaired, done ones trimmed. Two at once do no harm."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+
+from bridge.connection import Connection
+from streams.bus.topology import MANAGEMENT_CONSUMERS, SERVICES, service
+from streams.bus.trim import trim
+from streams.jobs import lifecycle
+
+logger = logging.getLogger(__name__)
+
+REPAIR_AFTER_SECONDS = 60.0
+"""A job younger than that is left alone: its command may be on its way."""
+
+
+def promote_due(connection: Connection) -> int:
+    """Put delayed commands whose time has come back on their streams (protocol R7); returns how many."""
+    promoted = 0
+    for each in SERVICES.values():
+        due = connection.client.zrangebyscore(connection.keys.delayed(each.name), "-inf", lifecycle.now_ms(), start=0, num=1_000)
+        promoted += sum(bool(connection.call(lifecycle.promote(connection.keys, each, str(publish_id)))) for publish_id in due)
+    return promoted
+
+
+def repair_open(connection: Connection, *, older_than_seconds: float = REPAIR_AFTER_SECONDS) -> dict[str, int]:
+    """Send open jobs again whose command vanished (protocol R13); returns how many jobs got which verdict."""
+    newest = lifecycle.now_ms() - int(older_than_seconds * 1000)
+    verdicts: Counter[str] = Counter()
+    for publish_id in map(str, connection.client.zrangebyscore(connection.keys.open_jobs, "-inf", newest)):
+        task_id, seq, name = connection.client.hmget(connection.keys.job(publish_id), ["task_id", "seq", "service"])
+        if task_id is None:
+            connection.client.zrem(connection.keys.open_jobs, publish_id)
+            continue
+        each = service(str(name))
+        step = lifecycle.repair(
+            connection.keys,
+            each,
+            publish_id,
+            task_id=str(task_id),
+            attempt=int(str(seq)),
+            callback_stream=connection.keys.stream(each.results),
+            results_group=MANAGEMENT_CONSUMERS,
+            max_deliveries=connection.settings.max_deliveries,
+        )
+        verdict = connection.call(step)
+        if not verdict.startswith("fine"):
+            logger.warning("task %s: its command had vanished: %s", task_id, verdict)
+        verdicts[verdict] += 1
+    return dict(verdicts)
+
+
+def trim_done(connection: Connection) -> dict[str, int]:
+    """Remove what every group is done with from the command and result streams (protocol R14); returns what was removed, by stream."""
+    removed: dict[str, int] = {}
+    for each in SERVICES.values():
+        for stream in (each.commands, each.results):
+            done = connection.call(trim(connection.keys.stream(stream)))
+            if done.removed:
+                removed[stream] = done.removed
+    return removed

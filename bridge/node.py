@@ -1,0 +1,178 @@
+"""The bridge as a Celery node: a bootstep of its consumer reads the result and status streams, its thread pool resolves."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from typing import Any
+
+from celery import bootsteps
+
+from bridge.connection import Connection
+from bridge.resume import Resumer, WonResult
+from streams.bus.clients import CONNECTION_ERRORS, connect_async
+from streams.bus.functions import load_library
+from streams.bus.reader import Entry, GroupReader
+from streams.bus.topology import MANAGEMENT_CONSUMERS, SERVICES
+from streams.errors import DecodeError
+from streams.jobs.lifecycle import SUPERSEDED_STREAM_CAP
+from streams.jobs.messages import Result, Status
+from streams.redact import without_password
+
+logger = logging.getLogger(__name__)
+
+BLOCK_MS = 500
+STOP_SECONDS = 30.0
+
+
+class StreamBridge(bootsteps.StartStopStep):
+    """Reads results and statuses in a thread of its own; each result is resolved in the node's pool."""
+
+    requires = ("celery.worker.consumer.tasks:Tasks",)
+
+    def __init__(self, consumer: Any, **kwargs: Any) -> None:
+        self._thread: threading.Thread | None = None
+        self._reading: BridgeReader | None = None
+        super().__init__(consumer, **kwargs)
+
+    def start(self, consumer: Any) -> None:
+        """Start reading."""
+        self._reading = BridgeReader(consumer)
+        self._thread = threading.Thread(target=self._reading.run, name="stream-bridge", daemon=True)
+        self._thread.start()
+
+    def stop(self, consumer: Any) -> None:  # noqa: ARG002 - Celery's signature
+        """Stop reading, and let what is being resolved finish."""
+        if self._reading is not None and self._thread is not None:
+            self._reading.stop()
+            self._thread.join(STOP_SECONDS)
+            self._reading = self._thread = None
+
+    shutdown = stop
+
+
+class BridgeReader:
+    """The reading loop of one bridge."""
+
+    def __init__(self, consumer: Any) -> None:
+        self.connection = Connection.of(consumer.app)
+        self.resumer = Resumer(
+            self.connection, group=MANAGEMENT_CONSUMERS, hostname=consumer.hostname, dispatcher=consumer.event_dispatcher
+        )
+        self.pool, self.hostname = consumer.pool, consumer.hostname
+        self.capacity = max(1, 2 * int(consumer.pool.limit or 1))
+        self.results = {self.connection.keys.stream(service.results) for service in SERVICES.values()}
+        self.statuses = [self.connection.keys.stream(service.status) for service in SERVICES.values()]
+        self._stop = threading.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._busy = 0
+        self._freed = asyncio.Event()
+
+    def run(self) -> None:
+        """Read until stopped; body of the thread."""
+        asyncio.run(self._read())
+
+    def stop(self) -> None:
+        """Ask the loop to end; it does within one block."""
+        self._stop.set()
+
+    async def _read(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        settings = self.connection.settings
+        client = connect_async(settings.redis_url, name=self.hostname)
+        # Statuses first: within one read they are handled before the results. No recovery of its own entries at start: Celery holds a chord's
+        # claim for some seconds, and a replay within it would lose the chord's body. They are claimed after the lease like everybody else's.
+        reader = GroupReader(
+            client,
+            [*self.statuses, *sorted(self.results)],
+            group=MANAGEMENT_CONSUMERS,
+            consumer=self.hostname,
+            lease=settings.result_lease,
+            recover_own=False,
+        )
+        loaded = False
+        try:
+            while not self._stop.is_set():
+                try:
+                    if not loaded:
+                        load_library(self.connection.client)
+                        loaded = True
+                        logger.info("bridge: reading results at %s", without_password(settings.redis_url))
+                    entries = await reader.read(max(1, self.capacity - self._busy), block_ms=BLOCK_MS)
+                    for entry in entries:
+                        await self._handle(reader, entry)
+                except CONNECTION_ERRORS as exc:
+                    loaded = False  # it may come back empty
+                    logger.warning("bridge: Redis at %s is away (%s); trying again", without_password(settings.redis_url), exc)
+                    await asyncio.sleep(1.0)
+                except Exception:
+                    logger.exception("bridge: reading failed; trying again")
+                    await asyncio.sleep(1.0)
+                while self._busy >= self.capacity and not self._stop.is_set():
+                    self._freed.clear()
+                    await asyncio.wait([asyncio.ensure_future(self._freed.wait())], timeout=0.5)
+            await self._finish_busy()
+        finally:
+            await client.aclose()
+
+    async def _finish_busy(self) -> None:
+        deadline = asyncio.get_running_loop().time() + STOP_SECONDS
+        while self._busy and asyncio.get_running_loop().time() < deadline:
+            await asyncio.sleep(0.02)
+
+    async def _handle(self, reader: GroupReader, entry: Entry) -> None:
+        if entry.stream not in self.results:
+            await self._handle_status(reader, entry)
+            return
+        try:
+            result = Result.from_redis_dict(entry.fields)
+        except DecodeError as exc:
+            await self._keep_aside(reader, entry, str(exc))
+            return
+        # In this thread, in the order of reading: a status that comes later finds its job begun.
+        won = self.resumer.begin(entry.stream, entry.id, result)
+        if won is None:
+            reader.done(entry)
+            return
+        self._busy += 1
+        self.pool.apply_async(self._resolve, (reader, entry, won))
+
+    async def _handle_status(self, reader: GroupReader, entry: Entry) -> None:
+        try:
+            self.resumer.show(Status.from_redis_dict(entry.fields))
+        except DecodeError as exc:
+            logger.warning("status %s on %s is dropped: %s", entry.id, entry.stream, exc)
+        await reader.ack(entry)
+
+    async def _keep_aside(self, reader: GroupReader, entry: Entry, reason: str) -> None:
+        logger.error("result %s on %s can't be read, and is kept aside in %s: %s", entry.id, entry.stream, self.connection.keys.superseded, reason)
+        aside = {**entry.fields, "source_stream": entry.stream, "source_id": entry.id, "reason": "undecodable"}
+        await reader.client.xadd(self.connection.keys.superseded, dict(aside), maxlen=SUPERSEDED_STREAM_CAP, approximate=True)
+        await reader.ack(entry)
+
+    # ---------------------------------------------------------------------------------------------------------------- in the pool's threads
+
+    def _resolve(self, reader: GroupReader, entry: Entry, won: WonResult) -> None:
+        try:
+            self.resumer.resolve(won)
+        except Exception as exc:
+            # Not acknowledged: it is resolved again after the lease, by this bridge or another.
+            logger.exception("task %s: its result %s can't be resolved now", won.result.task_id, entry.id)
+            self._give_up_when_hopeless(won, entry, exc)
+        finally:
+            if self._loop is not None:
+                self._loop.call_soon_threadsafe(self._release, reader, entry)
+
+    def _give_up_when_hopeless(self, won: WonResult, entry: Entry, error: Exception) -> None:
+        try:
+            pending = self.connection.client.xpending_range(entry.stream, MANAGEMENT_CONSUMERS, entry.id, entry.id, 1)
+            if pending and int(pending[0]["times_delivered"]) >= self.connection.settings.max_resolve_attempts:
+                self.resumer.give_up(won, error)
+        except Exception:
+            logger.exception("task %s: giving up failed too; it is tried again", won.result.task_id)
+
+    def _release(self, reader: GroupReader, entry: Entry) -> None:
+        reader.done(entry)
+        self._busy -= 1
+        self._freed.set()

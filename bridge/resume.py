@@ -1,0 +1,135 @@
+"""Phase 2 (protocol S3): a result becomes the task's outcome, through Celery's own tracer.
+
+The order is R8 begin, the mark, then what the tracer does (link and chain, state, chord part; or the retry's message and RETRY; or FAILURE and
+errbacks), then R9 resolved. A bridge that dies in between leaves the result pending: the whole is done again, in the same order, and the second copy
+of everything it sends is recognised.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+from celery import states
+from celery.app.task import Context
+from kombu.utils.json import loads
+
+from bridge import celery_internals, identity
+from bridge.connection import Connection
+from bridge.states import BEGUN_RANK, PROGRESS
+from bridge.task import resuming
+from streams.jobs import lifecycle
+from streams.jobs.lifecycle import Begun
+from streams.jobs.messages import Result, ResultStatus, Status, StatusKind
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class WonResult:
+    """A result that counts, and what dispatch remembered of its job."""
+
+    result: Result
+    publish_id: str
+    begun: Begun
+    stream: str
+    entry: str
+
+    @property
+    def run(self) -> identity.CurrentRun:
+        """A fresh run: each replay counts what it sends from the start."""
+        return identity.CurrentRun(self.publish_id, self.begun.lineage, self.begun.seq, self.result.task_id)
+
+
+class Resumer:
+    """Finishes tasks inside Celery."""
+
+    def __init__(self, connection: Connection, *, group: str, hostname: str, dispatcher: Any = None) -> None:
+        """Resolve for one app.
+
+        Args:
+            connection: of the app.
+            group: consumer group on the result streams.
+            hostname: node name of the bridge, for results that name no worker.
+            dispatcher: Celery's event dispatcher of this node, or None for no events.
+        """
+        self.connection, self.app = connection, connection.app
+        self.group, self.hostname, self.dispatcher = group, hostname, dispatcher
+
+    def begin(self, stream: str, entry: str, result: Result) -> WonResult | None:
+        """R8: None when this result isn't the one that counts; it is acknowledged then."""
+        publish_id = result.publish_id or self.connection.client.hget(self.connection.keys.task(result.task_id), f"publish:{result.attempt}")
+        step = lifecycle.begin(self.connection.keys, str(publish_id or "unknown"), results=stream, group=self.group, entry=entry)
+        begun = self.connection.call(step)
+        if begun.verdict != "won":
+            logger.warning("result %s of task %s (run %s, %s): %s, kept aside", entry, result.task_id, result.attempt, result.status, begun.verdict)
+            return None
+        if begun.replay:
+            logger.info("result %s of task %s had begun before; it is resolved again", entry, result.task_id)
+        return WonResult(result, str(publish_id), begun, stream, entry)
+
+    def resolve(self, won: WonResult) -> None:
+        """Finish the task, then close its ledger."""
+        result, context = won.result, loads(won.begun.context)
+        request = celery_internals.rebuild_request(
+            self.app, context, hostname=result.worker or self.hostname, pid=result.pid, dispatcher=self.dispatcher
+        )
+        with identity.running(won.run) as run:
+            self.connection.raise_mark(run, BEGUN_RANK)
+            if won.begun.cancelled or result.status in {ResultStatus.CANCELLED, ResultStatus.EXPIRED}:
+                celery_internals.announce_revoked(request, expired=result.status is ResultStatus.EXPIRED and not won.begun.cancelled)
+            else:
+                with resuming(result):
+                    failed, value, seconds = celery_internals.trace(self.app, request)
+                request.on_success((failed, value, result.runtime_seconds or seconds))
+        self.close(won)
+
+    def give_up(self, won: WonResult, error: Exception) -> None:
+        """A result that can't be resolved, time and again: the task fails with the reason, so that nobody waits for ever."""
+        context = Context(loads(won.begun.context))
+        with identity.running(won.run) as run:
+            self.connection.raise_mark(run, BEGUN_RANK)
+            self.app.backend.mark_as_failure(won.result.task_id, error, request=context)
+        self.close(won)
+
+    def close(self, won: WonResult) -> None:
+        """R9."""
+        service = self.connection.client.hget(self.connection.keys.job(won.publish_id), "service")
+        step = lifecycle.resolved(
+            self.connection.keys,
+            str(service),
+            won.publish_id,
+            won.result.task_id,
+            results=won.stream,
+            group=self.group,
+            entry=won.entry,
+            tombstone=self.connection.settings.tombstone,
+        )
+        self.connection.call(step, patience_seconds=self.connection.settings.dispatch_patience_seconds)
+
+    # ------------------------------------------------------------------------------------------------------------------------ status (S4)
+
+    def show(self, status: Status) -> None:
+        """A status message becomes the task's state, while its job is open and no result of it has begun."""
+        keys = self.connection.keys
+        publish_id = status.publish_id or self.connection.client.hget(keys.task(status.task_id), f"publish:{status.attempt}")
+        phase, winner, lineage, seq, context = self.connection.client.hmget(
+            keys.job(str(publish_id)), ["phase", "winner", "lineage", "seq", "ctx"]
+        )
+        if phase != "open" or winner or status.kind is StatusKind.LOG:
+            return
+        request = celery_internals.rebuild_request(
+            self.app, loads(str(context)), hostname=status.worker or self.hostname, pid=status.pid, dispatcher=self.dispatcher
+        )
+        if status.kind is StatusKind.STARTED:
+            request.send_event("task-started")
+        if request.ignore_result:
+            return
+        state, meta = (
+            (states.STARTED, {"pid": status.pid, "hostname": status.worker})
+            if status.kind is StatusKind.STARTED
+            else (PROGRESS, status.progress())
+        )
+        with identity.running(identity.CurrentRun(str(publish_id), str(lineage), int(str(seq)), status.task_id)):
+            self.app.backend.store_result(status.task_id, meta, state, request=request._context)

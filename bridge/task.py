@@ -1,0 +1,96 @@
+"""`StreamTask`: a Celery task whose work is done by a stream worker.
+
+    @app.task(base=StreamTask, service="render", command="render.run")
+    def render(scene: str, frames: int = 240) -> Render:
+        return Render(scene=scene, frames=frames)       # what is sent; .get() gives the worker's answer
+
+The function only builds the payload. It runs twice over in a task's life, as far as Celery is concerned, but its body once: in a Celery worker, where
+its payload is dispatched and the worker is free again (phase 1); then in the bridge, where the same Celery tracer runs with a body that returns the
+remote result or raises the remote error (phase 2). So links, chains, chords, retries and handlers are Celery's own.
+"""
+
+from __future__ import annotations
+
+import contextvars
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+from celery import Celery, Task
+from celery.exceptions import Ignore
+
+from bridge.dispatch import dispatch
+from bridge.errors import DeadLettered, JobError, PoisonCommand, RemoteError, RemoteTraceback
+from streams.jobs.messages import DeadReason, Result, ResultStatus
+
+_outcome: contextvars.ContextVar[Result | None] = contextvars.ContextVar("bridge_outcome", default=None)
+
+
+@contextmanager
+def resuming(outcome: Result) -> Iterator[None]:
+    """While inside, a bridged task's body yields this outcome instead of dispatching."""
+    token = _outcome.set(outcome)
+    try:
+        yield
+    finally:
+        _outcome.reset(token)
+
+
+class StreamTask(Task):
+    """Base of bridged tasks."""
+
+    abstract = True
+    service: ClassVar[str]
+    """Name of the service whose workers run it."""
+    command: ClassVar[str]
+    """Type of the command, which names the handler there."""
+    build_payload: ClassVar[Callable[..., Any]]
+    """The decorated function."""
+
+    # The message is acknowledged after the dispatch, never before: a worker that dies in between loses nothing, and a second dispatch does nothing.
+    acks_late = True
+    reject_on_worker_lost = True
+    # STARTED is when the stream worker starts.
+    track_started = False
+
+    @classmethod
+    def on_bound(cls, app: Celery) -> None:
+        """Put our body in the place of the decorated function.
+
+        Here, before Celery wraps `run` for `autoretry_for`, so that retries apply to the remote error.
+        """
+        if "build_payload" not in cls.__dict__ and "run" in cls.__dict__:
+            for name in ("service", "command"):
+                if not getattr(cls, name, None):
+                    raise TypeError(f"bridged task {cls.name} needs {name}=...: @app.task(base=StreamTask, service='backtesting', command='backtest.run')")
+            cls.build_payload = cls.__dict__["run"]
+            cls.run = StreamTask._dispatch_or_resume
+
+    def _dispatch_or_resume(self, *args: Any, **kwargs: Any) -> Any:
+        outcome = _outcome.get()
+        if outcome is not None:
+            return resolve(outcome)
+        payload = self.build_payload(*args, **kwargs)
+        if self.request.called_directly:
+            return payload
+        dispatch(self, payload)
+        # Not an end: the bridge writes it. Celery acknowledges the message and stores nothing.
+        raise Ignore
+
+
+def resolve(outcome: Result) -> Any:
+    """The remote result.
+
+    Raises:
+        RemoteError, DeadLettered, PoisonCommand: with the remote traceback as `__cause__`.
+    """
+    if outcome.status is ResultStatus.SUCCEEDED:
+        return outcome.data
+    error = outcome.failure()
+    exception: JobError
+    if outcome.status is ResultStatus.DEAD_LETTERED:
+        kind = DeadLettered if (outcome.reason or error.reason) == DeadReason.EXHAUSTED else PoisonCommand
+        exception = kind(outcome.reason or error.reason, f"{error.type}: {error.message}", outcome.deliveries or 0, outcome.dead_letter_id or "")
+    else:
+        exception = RemoteError(error.type, error.message)
+    raise exception from RemoteTraceback(error.traceback.rstrip()) if error.traceback else None

@@ -1,0 +1,28 @@
+"""Celery settings of this repository's application; secrets and addresses come from the environment."""
+
+from __future__ import annotations
+
+import os
+
+broker_url = os.environ.get("CELERY_BROKER_URL") or "redis://127.0.0.1:6379/0"
+result_backend = os.environ.get("CELERY_RESULT_BACKEND") or "redis://127.0.0.1:6379/0"
+broker_connection_retry_on_startup = True
+# Tasks here are short (bridged ones only dispatch), so a message that a killed worker held comes back soon. A message with a longer ETA is delivered
+# more than once; a bridged task recognises that.
+broker_transport_options = {"visibility_timeout": float(os.environ.get("CELERY_VISIBILITY_TIMEOUT") or 300)}
+
+imports = ("tasks.backtesting", "tasks.maintenance")
+task_serializer = result_serializer = "json"
+accept_content = ["json"]
+result_extended = True
+result_expires = 30 * 86_400  # must outlast the longest job, or a chord would wait for ever
+task_send_sent_event = True
+worker_send_task_events = True
+worker_prefetch_multiplier = 4
+timezone = "UTC"
+
+beat_schedule = {
+    "promote-due": {"task": "tasks.maintenance.promote_due", "schedule": 2.0, "options": {"expires": 10.0}},
+    "repair-open": {"task": "tasks.maintenance.repair_open", "schedule": 60.0, "options": {"expires": 60.0}},
+    "trim-done": {"task": "tasks.maintenance.trim_done", "schedule": 300.0, "options": {"expires": 300.0}},
+}

@@ -1,0 +1,21 @@
+"""Backtests as Celery tasks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bridge import StreamTask
+from tasks.celery import app
+from workers.backtesting.params import BacktestParams
+
+
+@app.task(base=StreamTask, bind=True, service="backtesting", command="backtest.run")
+def run_backtest_task(self: StreamTask, strategy_name: str, config: dict[str, Any]) -> BacktestParams:  # noqa: ARG001 - bound, as Celery people write it
+    """Backtest a strategy of the worker's strategies folder with freqtrade; `.get()` gives the statistics and the artifacts.
+
+    Args:
+        self: the task.
+        strategy_name: class name of the strategy.
+        config: freqtrade config for this backtest, such as `{"timerange": "20250101-20250301", "timeframe": "5m", "exchange": {...}}`.
+    """
+    return BacktestParams(strategy_name=strategy_name, config=config)
