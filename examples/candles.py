@@ -68,7 +68,9 @@ def _walk(pair: str, length: int, minutes: int, seed: int, start: datetime) -> D
     # A pair's own stream of numbers, so that its candles don't depend on which other pairs are made.
     rng = np.random.default_rng([seed, zlib.crc32(pair.encode())])
     per_day = 24 * 60 // minutes
-    moods = np.exp(np.interp(np.arange(length), np.arange(0, length + per_day, per_day), rng.normal(0, 0.4, length // per_day + 1 + (length % per_day > 0))))
+    moods = np.exp(
+        np.interp(np.arange(length), np.arange(0, length + per_day, per_day), rng.normal(0, 0.4, length // per_day + 1 + (length % per_day > 0)))
+    )
     sigma = DAY_VOLATILITY / np.sqrt(per_day)
     waves = 0.1 * sigma * np.sin(2 * np.pi * (np.arange(length) / (per_day * rng.uniform(0.3, 0.8)) + rng.uniform()))
     level = 10 ** rng.uniform(0, 4.5)
@@ -76,14 +78,16 @@ def _walk(pair: str, length: int, minutes: int, seed: int, start: datetime) -> D
     steps = rng.normal(0, sigma / 2, (length, 4)) * moods[:, None] + waves[:, None] / 4
     path = level * np.exp(np.cumsum(steps.ravel()).reshape(length, 4))
     opened = np.concatenate([[level], path[:-1, -1]])
-    frame = DataFrame({
-        "date": date_range(start, periods=length, freq=timedelta(minutes=minutes)),
-        "open": opened,
-        "high": np.maximum(opened, path.max(axis=1)),
-        "low": np.minimum(opened, path.min(axis=1)),
-        "close": path[:, -1],
-        "volume": rng.lognormal(3, 0.5, length).round(4) * moods.round(3),
-    })
+    frame = DataFrame(
+        {
+            "date": date_range(start, periods=length, freq=timedelta(minutes=minutes)),
+            "open": opened,
+            "high": np.maximum(opened, path.max(axis=1)),
+            "low": np.minimum(opened, path.min(axis=1)),
+            "close": path[:, -1],
+            "volume": rng.lognormal(3, 0.5, length).round(4) * moods.round(3),
+        }
+    )
     decimals = max(0, DIGITS - 1 - int(np.floor(np.log10(level))))
     return frame.round(dict.fromkeys(("open", "high", "low", "close"), decimals))
 

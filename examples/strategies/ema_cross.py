@@ -22,19 +22,19 @@ class EmaCross(IStrategy):
     trailing_stop_positive_offset = 0.012
     trailing_only_offset_is_reached = True
 
-    def populate_indicators(self, dataframe: DataFrame, metadata: dict) -> DataFrame:
+    def populate_indicators(self, dataframe: DataFrame, metadata: dict[str, str]) -> DataFrame:
         dataframe["ema_fast"] = ta.EMA(dataframe, timeperiod=12)
         dataframe["ema_slow"] = ta.EMA(dataframe, timeperiod=48)
         dataframe["adx"] = ta.ADX(dataframe, timeperiod=14)
         return dataframe
 
-    def populate_entry_trend(self, dataframe: DataFrame, metadata: dict) -> DataFrame:
+    def populate_entry_trend(self, dataframe: DataFrame, metadata: dict[str, str]) -> DataFrame:
         above = dataframe["ema_fast"] > dataframe["ema_slow"]
         crossed_up = above & ~above.shift(1, fill_value=False)
         dataframe.loc[crossed_up & (dataframe["adx"] > 15) & (dataframe["volume"] > 0), ["enter_long", "enter_tag"]] = (1, "crossed_up")
         return dataframe
 
-    def populate_exit_trend(self, dataframe: DataFrame, metadata: dict) -> DataFrame:
+    def populate_exit_trend(self, dataframe: DataFrame, metadata: dict[str, str]) -> DataFrame:
         below = dataframe["ema_fast"] < dataframe["ema_slow"]
         crossed_down = below & ~below.shift(1, fill_value=False)
         dataframe.loc[crossed_down & (dataframe["volume"] > 0), ["exit_long", "exit_tag"]] = (1, "crossed_down")

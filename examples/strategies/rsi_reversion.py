@@ -22,21 +22,21 @@ class RsiReversion(IStrategy):
     sell_rsi = IntParameter(45, 75, default=58, space="sell")
 
     @property
-    def protections(self) -> list[dict]:
+    def protections(self) -> list[dict[str, object]]:
         return [
             {"method": "CooldownPeriod", "stop_duration_candles": 3},
             {"method": "StoplossGuard", "lookback_period_candles": 72, "trade_limit": 2, "stop_duration_candles": 36, "only_per_pair": False},
         ]
 
-    def populate_indicators(self, dataframe: DataFrame, metadata: dict) -> DataFrame:
+    def populate_indicators(self, dataframe: DataFrame, metadata: dict[str, str]) -> DataFrame:
         dataframe["rsi"] = ta.RSI(dataframe, timeperiod=14)
         return dataframe
 
-    def populate_entry_trend(self, dataframe: DataFrame, metadata: dict) -> DataFrame:
+    def populate_entry_trend(self, dataframe: DataFrame, metadata: dict[str, str]) -> DataFrame:
         oversold = (dataframe["rsi"] < self.buy_rsi.value) & (dataframe["volume"] > 0)
         dataframe.loc[oversold, ["enter_long", "enter_tag"]] = (1, "oversold")
         return dataframe
 
-    def populate_exit_trend(self, dataframe: DataFrame, metadata: dict) -> DataFrame:
+    def populate_exit_trend(self, dataframe: DataFrame, metadata: dict[str, str]) -> DataFrame:
         dataframe.loc[dataframe["rsi"] > self.sell_rsi.value, ["exit_long", "exit_tag"]] = (1, "recovered")
         return dataframe

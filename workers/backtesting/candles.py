@@ -33,8 +33,12 @@ def check_candles(backtesting: Any) -> None:
     Raises:
         DataMissing: names the files looked for.
     """
-    missing = {candles: file for candles in _needed(backtesting) if not any(file.is_file() for file in _files(backtesting.config, candles))
-               for file in _files(backtesting.config, candles)[:1]}
+    missing = {
+        candles: file
+        for candles in _needed(backtesting)
+        if not any(file.is_file() for file in _files(backtesting.config, candles))
+        for file in _files(backtesting.config, candles)[:1]
+    }
     if not missing:
         return
     lines = [f"{pair} {timeframe}: no file {file}" for (pair, timeframe, _), file in missing.items()]

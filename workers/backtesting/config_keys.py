@@ -35,7 +35,9 @@ class Rule:
 
 
 A_TIMEFRAME = Rule(TIMEFRAME, "must be a timeframe such as 5m, 1h or 1d")
-A_TIMERANGE = Rule(re.compile(r"(\d{8}|\d{10}|\d{13})?-(\d{8}|\d{10}|\d{13})?"), "must be a timerange such as 20260101-20260301, 20260101- or -20260301")
+A_TIMERANGE = Rule(
+    re.compile(r"(\d{8}|\d{10}|\d{13})?-(\d{8}|\d{10}|\d{13})?"), "must be a timerange such as 20260101-20260301, 20260101- or -20260301"
+)
 A_NAME = Rule(PLAIN_NAME, NAME)
 A_COIN = Rule(re.compile(r"[A-Za-z0-9]{1,20}"), "must be a currency such as USDT")
 AN_IDENTIFIER = Rule(re.compile(r"[A-Za-z0-9_-]{1,100}"), NAME)
@@ -83,10 +85,18 @@ EXCHANGE = Section(
 )
 
 FREQAI = Section(
-    used=frozenset({
-        *("enabled", "conv_width", "train_period_days", "backtest_period_days", "save_backtest_models", "continual_learning", "keras"),
-        *("fit_live_predictions_candles", "data_kitchen_thread_count", "override_exchange_check", "override_exchange_checks", "reduce_df_footprint"),
-    }),
+    used=frozenset(
+        {
+            *("enabled", "conv_width", "train_period_days", "backtest_period_days", "save_backtest_models", "continual_learning", "keras"),
+            *(
+                "fit_live_predictions_candles",
+                "data_kitchen_thread_count",
+                "override_exchange_check",
+                "override_exchange_checks",
+                "reduce_df_footprint",
+            ),
+        }
+    ),
     rules={"identifier": AN_IDENTIFIER},
     sections={
         "feature_parameters": Section(
@@ -98,30 +108,60 @@ FREQAI = Section(
         "rl_config": Section(rules={"model_type": A_NAME, "policy_type": A_NAME}, open=True),
     },
     ignored=dict.fromkeys(
-        ("live_retrain_hours", "expiration_hours", "purge_old_models", "write_metrics_to_disk", "activate_tensorboard", "wait_for_training_iteration_on_reload"),
+        (
+            "live_retrain_hours",
+            "expiration_hours",
+            "purge_old_models",
+            "write_metrics_to_disk",
+            "activate_tensorboard",
+            "wait_for_training_iteration_on_reload",
+        ),
         LIVE,
     ),
 )
 
 CONFIG = Section(
-    used=frozenset({
-        # what to test, and on which candles
-        *("pairs", "pairlists", "dataformat_ohlcv", "dataformat_trades", "enable_dynamic_pairlist", "recursive_strategy_search"),
-        *("startup_candle_count", "process_only_new_candles", "disable_dataframe_checks", "reduce_df_footprint", "ignore_buying_expired_candle_after"),
-        # money
-        *("stake_amount", "dry_run_wallet", "available_capital", "tradable_balance_ratio", "amend_last_stake_amount"),
-        *("last_stake_amount_min_ratio", "amount_reserve_percent", "fee", "max_open_trades", "position_stacking", "futures_funding_rate"),
-        *("trading_mode", "margin_mode", "liquidation_buffer"),
-        # when to leave
-        *("minimal_roi", "stoploss", "trailing_stop", "trailing_stop_positive", "trailing_stop_positive_offset", "trailing_only_offset_is_reached"),
-        *("use_custom_stoploss", "use_exit_signal", "exit_profit_only", "exit_profit_offset", "ignore_roi_if_entry_signal", "enable_protections"),
-        *("position_adjustment_enable", "max_entry_position_adjustment", "custom_price_max_distance_ratio"),
-        # names of older configs, which freqtrade still translates
-        *("use_sell_signal", "sell_profit_only", "sell_profit_offset", "ignore_roi_if_buy_signal"),
-        # what the report holds
-        *("export", "backtest_breakdown", "backtest_notes", "backtest_show_pair_list", "verbosity"),
-    }),
-    rules={"timerange": A_TIMERANGE, "timeframe": A_TIMEFRAME, "timeframe_detail": A_TIMEFRAME, "stake_currency": A_COIN, "proxy_coin": A_COIN, "freqaimodel": A_NAME},
+    used=frozenset(
+        {
+            # what to test, and on which candles
+            *("pairs", "pairlists", "dataformat_ohlcv", "dataformat_trades", "enable_dynamic_pairlist", "recursive_strategy_search"),
+            *(
+                "startup_candle_count",
+                "process_only_new_candles",
+                "disable_dataframe_checks",
+                "reduce_df_footprint",
+                "ignore_buying_expired_candle_after",
+            ),
+            # money
+            *("stake_amount", "dry_run_wallet", "available_capital", "tradable_balance_ratio", "amend_last_stake_amount"),
+            *("last_stake_amount_min_ratio", "amount_reserve_percent", "fee", "max_open_trades", "position_stacking", "futures_funding_rate"),
+            *("trading_mode", "margin_mode", "liquidation_buffer"),
+            # when to leave
+            *(
+                "minimal_roi",
+                "stoploss",
+                "trailing_stop",
+                "trailing_stop_positive",
+                "trailing_stop_positive_offset",
+                "trailing_only_offset_is_reached",
+            ),
+            *("use_custom_stoploss", "use_exit_signal", "exit_profit_only", "exit_profit_offset", "ignore_roi_if_entry_signal", "enable_protections"),
+            *("position_adjustment_enable", "max_entry_position_adjustment", "custom_price_max_distance_ratio"),
+            # names of older configs, which freqtrade still translates
+            *("use_sell_signal", "sell_profit_only", "sell_profit_offset", "ignore_roi_if_buy_signal"),
+            # what the report holds
+            *("export", "backtest_breakdown", "backtest_notes", "backtest_show_pair_list", "verbosity"),
+        }
+    ),
+    rules={
+        "timerange": A_TIMERANGE,
+        "timeframe": A_TIMEFRAME,
+        "timeframe_detail": A_TIMEFRAME,
+        "stake_currency": A_COIN,
+        "proxy_coin": A_COIN,
+        "freqaimodel": A_NAME,
+        "hyperopt_loss": A_NAME,
+    },
     sections={
         "exchange": EXCHANGE,
         "freqai": FREQAI,
@@ -130,11 +170,13 @@ CONFIG = Section(
         "bid_strategy": PRICING,
         "ask_strategy": PRICING,
         "order_types": Section(
-            used=frozenset({
-                *("entry", "exit", "force_exit", "force_entry", "emergency_exit", "stoploss", "stoploss_on_exchange", "stoploss_price_type"),
-                *("stoploss_on_exchange_interval", "stoploss_on_exchange_limit_ratio"),
-                *("buy", "sell", "emergencysell", "forcesell", "forcebuy", "emergencyexit", "forceexit", "forceentry"),
-            })
+            used=frozenset(
+                {
+                    *("entry", "exit", "force_exit", "force_entry", "emergency_exit", "stoploss", "stoploss_on_exchange", "stoploss_price_type"),
+                    *("stoploss_on_exchange_interval", "stoploss_on_exchange_limit_ratio"),
+                    *("buy", "sell", "emergencysell", "forcesell", "forcebuy", "emergencyexit", "forceexit", "forceentry"),
+                }
+            )
         ),
         "order_time_in_force": Section(used=frozenset({"entry", "exit", "buy", "sell"})),
         "unfilledtimeout": Section(used=frozenset({"entry", "exit", "exit_timeout_count", "unit", "buy", "sell"})),
@@ -150,7 +192,16 @@ CONFIG = Section(
         **dict.fromkeys(("new_pairs_days", "download_trades", "days", "timeframes", "erase", "prepend_data", "include_inactive"), DOWNLOAD),
         **dict.fromkeys(
             (
-                *("epochs", "early_stop", "spaces", "analyze_per_epoch", "print_all", "hyperopt_jobs", "hyperopt_random_state", "hyperopt_min_trades"),
+                *(
+                    "epochs",
+                    "early_stop",
+                    "spaces",
+                    "analyze_per_epoch",
+                    "print_all",
+                    "hyperopt_jobs",
+                    "hyperopt_random_state",
+                    "hyperopt_min_trades",
+                ),
                 *("hyperopt", "effort", "mode", "minimum_trade_amount", "targeted_trade_amount", "startup_candle"),
             ),
             HYPEROPT,
@@ -165,7 +216,9 @@ CONFIG = Section(
         "version": "it's for people",
     },
     refused={
-        **dict.fromkeys(("strategy_path", "freqaimodel_path", "hyperopt_path", "user_data_dir", "datadir", "exportfilename", "exportdirectory"), PATH),
+        **dict.fromkeys(
+            ("strategy_path", "freqaimodel_path", "hyperopt_path", "user_data_dir", "datadir", "exportfilename", "exportdirectory"), PATH
+        ),
         **dict.fromkeys(("lookahead_analysis_exportfilename", "analysis_csv_path", "hyperoptexportfilename", "logfile", "pairs_file"), PATH),
         **dict.fromkeys(("log_config", "add_config_files", "config_files", "config", "original_config"), CODE),
         **dict.fromkeys(("db_url", "db_url_from"), "the URL of a database, which may carry a password; a backtest uses none"),
@@ -177,9 +230,6 @@ CONFIG = Section(
     },
 )
 
-NAMES = {"hyperopt_loss": A_NAME}
-"""Ignored in a backtest, yet refused when they are no plain names."""
-
 PAIRLISTS_REFUSED = {
     **dict.fromkeys(("RemotePairList", "ProducerPairList", "MarketCapPairList"), NETWORK),
     **dict.fromkeys(("PriceFilter", "PrecisionFilter"), "it needs today's tickers from the exchange, " + NETWORK),
@@ -188,6 +238,8 @@ PAIRLISTS_REFUSED = {
         "freqtrade's own backtesting doesn't support it; use StaticPairList",
     ),
 }
-PAIRLISTS_USED = frozenset({
-    *("StaticPairList", "CrossMarketPairList", "PairInformationFilter", "OffsetFilter", "ShuffleFilter", "PerformanceFilter", "FullTradesFilter"),
-})
+PAIRLISTS_USED = frozenset(
+    {
+        *("StaticPairList", "CrossMarketPairList", "PairInformationFilter", "OffsetFilter", "ShuffleFilter", "PerformanceFilter", "FullTradesFilter"),
+    }
+)

@@ -12,7 +12,9 @@ from workers.backtesting.config_policy import JudgedConfig, judge
 from workers.backtesting.config_values import known_keys, wrong_values
 from workers.errors import BadRequest, DataMissing
 
-FIXED_BY_THE_JOB = frozenset({"user_data_dir", "datadir", "exportdirectory", "exportfilename", "logfile", "add_config_files", "config_files", "db_url"})
+FIXED_BY_THE_JOB = frozenset(
+    {"user_data_dir", "datadir", "exportdirectory", "exportfilename", "logfile", "add_config_files", "config_files", "db_url"}
+)
 REQUIRED = ("exchange", "stake_currency", "stake_amount")
 CREDENTIALS = frozenset(EXCHANGE.refused) - {"_ft_has_params", "demo_trading"}
 

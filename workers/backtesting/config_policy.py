@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from workers.backtesting.config_keys import CONFIG, LIVE, NAMES, PAIRLISTS_REFUSED, PAIRLISTS_USED, SECRET, Section
+from workers.backtesting.config_keys import CONFIG, LIVE, PAIRLISTS_REFUSED, PAIRLISTS_USED, SECRET, Section
 
 SUSPECT_KEY = re.compile(r"key|secret|token|passw|credential|url|path|file|dir$|host|proxy|module|machine|(in|out)put_model", re.IGNORECASE)
 SUSPECT_TEXT = re.compile(r"[/\\~\0]|\.\.|\.(py|pkl|joblib|json|txt|model|zip|csv|pt|bin)$", re.IGNORECASE)
@@ -102,25 +102,34 @@ def _judge_section(
 def _judge_key(key: str, value: object, section: Section, *, path: str, known: frozenset[str], unknown: str) -> Judgement:
     if value is None:
         return Judgement(path, Verdict.IGNORED, "it is null")
-    if (rule := section.rules.get(key)) is not None:
-        return Judgement(path, Verdict.USED) if rule.accepts(value) else Judgement(path, Verdict.REFUSED, rule.reason)
-    if key in section.used or key in section.sections:  # a section that is no object: freqtrade's schema says so
-        return Judgement(path, Verdict.USED)
-    if key in section.refused:
-        # The keys of an empty config.json: "key": "" and "ccxt_config": {} tell nothing.
-        empty = value in ("", {}, [])
-        return Judgement(path, Verdict.IGNORED, "it is empty") if empty else Judgement(path, Verdict.REFUSED, section.refused[key])
-    if key in section.ignored:
-        return Judgement(path, Verdict.IGNORED, section.ignored[key])
-    if key in NAMES and not path.count("."):
-        fine = NAMES[key].accepts(value)
-        return Judgement(path, Verdict.IGNORED, "a backtest doesn't optimise") if fine else Judgement(path, Verdict.REFUSED, NAMES[key].reason)
+    if (listed := _by_the_tables(key, value, section, path)) is not None:
+        return listed
     if section.open:
         where = _suspect(key, value)
-        return Judgement(path, Verdict.USED) if where is None else Judgement(f"{path}{where}", Verdict.REFUSED, "looks like a path, a URL or a secret")
+        return (
+            Judgement(path, Verdict.USED) if where is None else Judgement(f"{path}{where}", Verdict.REFUSED, "looks like a path, a URL or a secret")
+        )
     if key in known:
         return Judgement(path, Verdict.REFUSED, SECRET) if SUSPECT_KEY.search(key) else Judgement(path, Verdict.IGNORED, LIVE)
     return Judgement(_printable(path), Verdict.REFUSED, unknown)
+
+
+def _by_the_tables(key: str, value: object, section: Section, path: str) -> Judgement | None:
+    """The judgement of a key that a table names; None when none does."""
+    judgement = None
+    if key in section.used or key in section.sections:  # a section that is no object: freqtrade's schema says so
+        judgement = Judgement(path, Verdict.USED)
+    elif key in section.refused:
+        # The keys of an empty config.json: "key": "" and "ccxt_config": {} tell nothing.
+        empty = value in ("", {}, [])
+        judgement = Judgement(path, Verdict.IGNORED, "it is empty") if empty else Judgement(path, Verdict.REFUSED, section.refused[key])
+    elif (rule := section.rules.get(key)) is not None and not rule.accepts(value):
+        judgement = Judgement(path, Verdict.REFUSED, rule.reason)
+    elif key in section.ignored:
+        judgement = Judgement(path, Verdict.IGNORED, section.ignored[key])
+    elif rule is not None:
+        judgement = Judgement(path, Verdict.USED)
+    return judgement
 
 
 def _judge_pairlist(pairlist: object, path: str) -> Judgement:

@@ -7,9 +7,9 @@ from typing import Any
 
 BEYOND_THE_SCHEMA: dict[str, Any] = {
     "properties": {
-        **dict.fromkeys(("position_stacking", "enable_protections", "enable_dynamic_pairlist", "use_custom_stoploss"), {"type": "boolean"}),
-        **dict.fromkeys(("timerange", "timeframe_detail", "backtest_notes"), {"type": "string"}),
-        **dict.fromkeys(("startup_candle_count", "verbosity"), {"type": "integer", "minimum": 0}),
+        **{key: {"type": "boolean"} for key in ("position_stacking", "enable_protections", "enable_dynamic_pairlist", "use_custom_stoploss")},
+        **{key: {"type": "string"} for key in ("timerange", "timeframe_detail", "backtest_notes")},
+        **{key: {"type": "integer", "minimum": 0} for key in ("startup_candle_count", "verbosity")},
         "futures_funding_rate": {"type": "number"},
         "pairs": {"type": "array", "items": {"type": "string"}, "minItems": 1},
     }
@@ -39,7 +39,7 @@ def wrong_values(config: Mapping[str, Any]) -> list[str]:
     return sorted(lines)
 
 
-def _expectation(validator: str, expected: Any, error: Any) -> str:
+def _expectation(validator: str, expected: Any, error: Any) -> str:  # noqa: PLR0911 - one line a rule
     match validator:
         case "type":
             return f"must be {' or '.join(expected) if isinstance(expected, list) else expected}"

@@ -43,12 +43,17 @@ if TYPE_CHECKING:
     from workers.job import Job
 
 
+def _cpu_seconds() -> float:
+    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
+
+
 @dataclass(slots=True)
 class Usage:
     """What the run costs, from here on: a warm child's import is not the job's."""
 
     began: float = field(default_factory=time.monotonic)
-    cpu_began: float = field(default_factory=lambda: _cpu_seconds())
+    cpu_began: float = field(default_factory=_cpu_seconds)
 
     def so_far(self) -> dict[str, Any]:
         peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
@@ -57,11 +62,6 @@ class Usage:
             "cpu_seconds": round(_cpu_seconds() - self.cpu_began, 3),
             "peak_rss": peak * 1024,
         }
-
-
-def _cpu_seconds() -> float:
-    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
 def run(job: Job, params: BacktestParams, settings: BacktestingSettings) -> dict[str, Any]:

@@ -43,8 +43,10 @@ def offline_exchange(config: dict[str, Any], snapshot: Markets | None, pairs: It
 
 
 def _offline_class(base: Any, choose: Callable[[Any], Markets]) -> Any:
-    class Offline(base):  # type: ignore[misc]
+    class Offline(base):
         """Overrides the one place where backtesting asks the exchange."""
+
+        _markets: dict[str, Any]
 
         def reload_markets(self, force: bool = False, *, load_leverage_tiers: bool = True) -> None:  # noqa: ARG002, FBT001, FBT002 - freqtrade's signature
             from freqtrade.util.datetime_helpers import dt_ts
@@ -67,7 +69,8 @@ def _offline_class(base: Any, choose: Callable[[Any], Markets]) -> Any:
                 return {}
             markets = choose(self._api)
             if markets.synthetic and base.load_leverage_tiers.__qualname__.startswith("Binance."):
-                return markets.leverage_tiers | super().load_leverage_tiers()
+                bundled: dict[str, list[dict[str, Any]]] = super().load_leverage_tiers()
+                return markets.leverage_tiers | bundled
             return markets.leverage_tiers
 
     Offline.__name__ = Offline.__qualname__ = base.__name__
@@ -75,7 +78,7 @@ def _offline_class(base: Any, choose: Callable[[Any], Markets]) -> Any:
 
 
 def _refuse(url: str, *_args: Any, **_kwargs: Any) -> None:
-    raise NetworkRefused(f"a backtest uses no network, something asked for {url.split('?')[0]}")
+    raise NetworkRefused(f"a backtest uses no network, something asked for {url.split('?', maxsplit=1)[0]}")
 
 
 async def _refuse_async(url: str, *args: Any, **kwargs: Any) -> None:
@@ -96,9 +99,12 @@ def refresh_markets(settings: BacktestingSettings, name: str, trading_mode: str,
     """
     from freqtrade.enums import RunMode
 
-    margin = "isolated" if trading_mode == "futures" else ""
     config: dict[str, Any] = {
-        **{"dry_run": True, "runmode": RunMode.UTIL_EXCHANGE, "trading_mode": trading_mode, "margin_mode": margin, "stake_currency": "USDT"},
+        "dry_run": True,
+        "runmode": RunMode.UTIL_EXCHANGE,
+        "trading_mode": trading_mode,
+        "margin_mode": "isolated" if trading_mode == "futures" else "",
+        "stake_currency": "USDT",
         "exchange": {"name": name, "pair_whitelist": [], "ccxt_config": {"urls": urls} if urls else {}},
     }
     # No validation: it would load the markets, log a failure and go on without them. Here the failure is the answer.

@@ -18,7 +18,9 @@ LISTED = 50
 """Candle files listed one by one in the result; the artifact `manifest.json` lists all."""
 
 
-def build_manifest(*, strategy: Any, code_folders: list[Path], config: dict[str, Any], candles: Iterable[Path], datadir: Path, markets: Markets) -> dict[str, Any]:
+def build_manifest(
+    *, strategy: Any, code_folders: list[Path], config: dict[str, Any], candles: Iterable[Path], datadir: Path, markets: Markets
+) -> dict[str, Any]:
     """Hash every input of a finished backtest.
 
     Args:

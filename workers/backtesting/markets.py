@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -60,15 +61,13 @@ def load_snapshot(folder: Path, exchange: str, trading_mode: str) -> Markets | N
 
 def save_snapshot(folder: Path, exchange: str, trading_mode: str, markets: Mapping[str, Any], leverage_tiers: Mapping[str, Any]) -> Path:
     """Write a snapshot aside, then rename it: a backtest that starts meanwhile reads the old one or the new one, whole."""
-    import ccxt
-
     file = snapshot_file(folder, exchange, trading_mode)
     file.parent.mkdir(parents=True, exist_ok=True)
     document = {
         "exchange": exchange,
         "trading_mode": trading_mode,
         "refreshed_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "ccxt": ccxt.__version__,
+        "ccxt": version("ccxt"),
         "markets": markets,
         "leverage_tiers": leverage_tiers,
     }
@@ -101,20 +100,37 @@ def _made_up_market(match: re.Match[str], precision: float, taker: float | None,
     return {
         "id": match.string.replace("/", "").replace(":", "_"),
         "symbol": match.string,
-        **{"base": base, "quote": quote, "settle": settle, "baseId": base, "quoteId": quote, "settleId": settle},
-        **{"type": "swap" if swap else "spot", "spot": not swap, "margin": False, "swap": swap, "future": False, "option": False, "index": False},
-        **{"active": True, "contract": swap, "linear": True if swap else None, "inverse": False if swap else None},
-        **{"contractSize": 1.0 if swap else None, "expiry": None, "expiryDatetime": None, "strike": None, "optionType": None},
-        **{"taker": taker, "maker": maker, "percentage": True, "tierBased": False, "feeSide": "get"},
+        **dict(zip(("base", "quote", "settle", "baseId", "quoteId", "settleId"), (base, quote, settle) * 2, strict=True)),
+        "type": "swap" if swap else "spot",
+        **dict.fromkeys(("margin", "future", "option", "index"), False),
+        "spot": not swap,
+        "swap": swap,
+        "contract": swap,
+        "active": True,
+        "linear": True if swap else None,
+        "inverse": False if swap else None,
+        "contractSize": 1.0 if swap else None,
+        **dict.fromkeys(("expiry", "expiryDatetime", "strike", "optionType", "created")),
+        "taker": taker,
+        "maker": maker,
+        "percentage": True,
+        "tierBased": False,
+        "feeSide": "get",
         "precision": {"price": precision, "amount": precision, "cost": None, "base": None, "quote": None},
-        "limits": {"leverage": {"min": 1.0, "max": 20.0} if swap else dict(nothing), "amount": dict(nothing), "price": dict(nothing), "cost": dict(nothing)},
-        **{"created": None, "info": {}},
+        "limits": {"leverage": {"min": 1.0, "max": 20.0} if swap else nothing, "amount": nothing, "price": nothing, "cost": nothing},
+        "info": {},
     }
 
 
 def _made_up_tier(symbol: str, currency: str) -> dict[str, Any]:
     """One tier for any size: twenty times at most, a maintenance margin of one percent."""
     return {
-        **{"tier": 1.0, "symbol": symbol, "currency": currency, "minNotional": 0.0, "maxNotional": 1e12},
-        **{"maintenanceMarginRate": 0.01, "maxLeverage": 20.0, "info": {"cum": "0"}},
+        "tier": 1.0,
+        "symbol": symbol,
+        "currency": currency,
+        "minNotional": 0.0,
+        "maxNotional": 1e12,
+        "maintenanceMarginRate": 0.01,
+        "maxLeverage": 20.0,
+        "info": {"cum": "0"},
     }

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from enum import Enum
-from pathlib import Path
 from typing import Any
 
 NUMBERS = (
@@ -43,28 +42,28 @@ def summarise(name: str, stats: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def json_safe(value: Any) -> Any:
+def json_safe(value: Any) -> Any:  # noqa: PLR0911 - one line a type
     """The value as JSON holds it: numpy and pandas scalars as numbers, NaN and infinity as null, times as ISO 8601 in UTC."""
-    if isinstance(value, Enum):
-        return json_safe(value.value)
-    if value is None or isinstance(value, bool | str):
-        return value
-    if isinstance(value, Mapping):
-        return {str(key): json_safe(item) for key, item in value.items()}
-    if isinstance(value, datetime):
-        # NaT is a datetime and equals nothing, itself included.
-        return value.astimezone(UTC).isoformat() if value == value else None  # noqa: PLR0124
-    if isinstance(value, timedelta | Path):
-        return str(value)
-    if hasattr(value, "item") and not isinstance(value, int | float):
-        return json_safe(value.item())
-    if isinstance(value, int):
-        return int(value)
-    if isinstance(value, float):
-        return float(value) if math.isfinite(value) else None
-    if isinstance(value, Iterable):
-        return [json_safe(item) for item in value]
-    return str(value)
+    if hasattr(value, "item") and not isinstance(value, int | float):  # a numpy scalar
+        value = value.item()
+    match value:
+        case None | bool() | str() as plain:
+            return plain.value if isinstance(plain, Enum) else plain
+        case Enum():
+            return json_safe(value.value)
+        case int():
+            return int(value)
+        case float():
+            return float(value) if math.isfinite(value) else None
+        case datetime():
+            # NaT is a datetime and equals nothing, itself included.
+            return value.astimezone(UTC).isoformat() if value == value else None  # noqa: PLR0124
+        case Mapping():
+            return {str(key): json_safe(item) for key, item in value.items()}
+        case list() | tuple() | set():
+            return [json_safe(item) for item in value]
+        case _:
+            return str(value)
 
 
 def _row(label: str, row: Mapping[str, Any] | None) -> dict[str, Any] | None:
