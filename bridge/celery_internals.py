@@ -47,7 +47,7 @@ def fence_backend(app: Celery, put: StatePut) -> None:
 
 
 def _fenced(base: type[Backend], put: StatePut) -> type[Backend]:
-    class FencedBackend(base):  # type: ignore[valid-type,misc]
+    class FencedBackend(base):
         def _set_with_state(self, key: Any, value: Any, state: str) -> Any:
             run = identity.current_run()
             if run is None or key != self.get_key_for_task(run.task_id):
@@ -70,7 +70,8 @@ def redis_of_backend(backend: Backend) -> redis.Redis:
     """
     if not isinstance(backend, RedisBackend):
         raise ImproperlyConfigured(f"bridged tasks need a Redis result backend, not {type(backend).__name__}: set result_backend to a redis:// URL")
-    return backend.client
+    client: redis.Redis = backend.client
+    return client
 
 
 def result_ttl_seconds(backend: Backend, state: str) -> int:

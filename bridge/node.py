@@ -147,8 +147,8 @@ class BridgeReader:
 
     async def _keep_aside(self, reader: GroupReader, entry: Entry, reason: str) -> None:
         logger.error("result %s on %s can't be read, and is kept aside in %s: %s", entry.id, entry.stream, self.connection.keys.superseded, reason)
-        aside = {**entry.fields, "source_stream": entry.stream, "source_id": entry.id, "reason": "undecodable"}
-        await reader.client.xadd(self.connection.keys.superseded, dict(aside), maxlen=SUPERSEDED_STREAM_CAP, approximate=True)
+        aside: dict[Any, Any] = {**entry.fields, "source_stream": entry.stream, "source_id": entry.id, "reason": "undecodable"}
+        await reader.client.xadd(self.connection.keys.superseded, aside, maxlen=SUPERSEDED_STREAM_CAP, approximate=True)
         await reader.ack(entry)
 
     # ---------------------------------------------------------------------------------------------------------------- in the pool's threads

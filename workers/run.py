@@ -155,7 +155,9 @@ class JobRun:
 
     def _heartbeat(self, progress: Progress | None) -> FunctionCall[str]:
         command = self.delivery.command
-        status = progress and Status(
+        if progress is None:
+            return lifecycle.heartbeat(self.settings.keys, self.delivery, self.token)
+        status = Status(
             task_id=command.task_id,
             attempt=command.attempt,
             publish_id=command.publish_id,

@@ -16,7 +16,7 @@ from bridge.node import StreamBridge
 @click.option("-c", "--concurrency", default=4, type=click.IntRange(1, 64), cls=CeleryOption, help_group="Bridge Options", help="Results resolved at a time.")
 @click.option("-l", "--loglevel", default="INFO", type=LOG_LEVEL, cls=CeleryOption, help_group="Bridge Options", help="Logging level.")
 @click.pass_context
-def bridge(ctx: click.Context, hostname: str, concurrency: int, loglevel: Any, **_: Any) -> None:
+def bridge(ctx: click.Context, /, hostname: str, concurrency: int, loglevel: Any, **_: Any) -> None:
     """Finish tasks inside Celery when their jobs finish on the streams."""
     app = ctx.obj.app
     app.steps["consumer"].add(StreamBridge)

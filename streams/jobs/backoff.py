@@ -16,5 +16,5 @@ class Backoff:
 
     def delay(self, delivery: int) -> timedelta:
         """The wait after delivery number `delivery` (from 1) failed."""
-        full = min(self.cap, self.base * 2 ** min(delivery - 1, 30))
+        full: timedelta = min(self.cap, self.base * 2 ** min(delivery - 1, 30))
         return full * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, not a secret

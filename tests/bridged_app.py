@@ -1,0 +1,68 @@
+"""A Celery app for tests: bridged tasks of the service `lab`, whose handlers are those of `tests.handlers`.
+
+`celery -A tests.bridged_app worker|bridge`, and `python -m workers lab --import tests.handlers`.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from celery import Celery
+
+from bridge import DeadLettered, StreamTask, connect
+from bridge.connection import Connection
+from streams.bus.topology import Service, add_service
+
+add_service(Service.named("lab"))
+
+app = connect(Celery("lab"))
+app.conf.update(
+    broker_url=os.environ.get("CELERY_BROKER_URL") or "redis://127.0.0.1:6379/0",
+    result_backend=os.environ.get("CELERY_RESULT_BACKEND") or "redis://127.0.0.1:6379/0",
+    broker_connection_retry_on_startup=True,
+    broker_transport_options={"visibility_timeout": 3},
+    worker_prefetch_multiplier=4,
+    result_extended=True,
+    task_send_sent_event=True,
+    worker_send_task_events=True,
+)
+
+
+def _payload(**data: Any) -> dict[str, Any]:
+    return data
+
+
+def _bridged(command: str, **options: Any) -> StreamTask:
+    name = command.removeprefix("test.")
+    task: StreamTask = app.task(base=StreamTask, name=f"lab.{name}", service="lab", command=command, **options)(_payload)
+    return task
+
+
+echo = _bridged("test.echo")
+sleep = _bridged("test.sleep")
+fail = _bridged("test.fail")
+crash = _bridged("test.crash")
+flaky = _bridged("test.flaky")
+large = _bridged("test.large")
+unknown = _bridged("test.nobody_handles_this")
+
+
+@app.task(base=StreamTask, name="lab.retried", service="lab", command="test.flaky", autoretry_for=(DeadLettered,), max_retries=2, retry_backoff=1, retry_jitter=False)
+def retried(**data: Any) -> dict[str, Any]:
+    """Retried by Celery after its command became a dead letter."""
+    return data
+
+
+@app.task(name="lab.total")
+def total(values: list[dict[str, Any]]) -> int:
+    """An ordinary task: the sum of the echoed values."""
+    return sum(int(value["value"]) for value in values)
+
+
+@app.task(name="lab.promote_due")
+def promote_due() -> int:
+    """Beat's part."""
+    from bridge.maintenance import promote_due as promote
+
+    return promote(Connection.of(app))
