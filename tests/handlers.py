@@ -20,6 +20,7 @@ Each run first appends a line "task_id attempt delivery pid time" to the file th
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import random
@@ -147,10 +148,7 @@ def sleep(job: Job, params: Sleep) -> dict[str, Any]:
 @handler("test.fail", params=Fail, settings=RunSettings)
 @recorded
 def fail(_job: Job, params: Fail) -> NoReturn:
-    try:
-        raise ValueError("the cause")
-    except ValueError as exc:
-        raise (Retryable if params.retryable else HandlerError)(params.message) from exc
+    raise (Retryable if params.retryable else HandlerError)(params.message) from ValueError("the cause")
 
 
 @handler("test.crash", params=Crash, settings=RunSettings)
@@ -225,7 +223,7 @@ def environ(_job: Job, _data: dict[str, Any]) -> dict[str, Any]:
         "parent_environ": _environment(str(os.getppid())),
         "preloaded": "numpy" in sys.modules,
         "modules": sorted({name.split(".")[0] for name in sys.modules}),
-        "fds": {fd: _target(fd) for fd in os.listdir("/proc/self/fd")},
+        "fds": _open_files(),
         "threads": sorted(thread.name for thread in threading.enumerate()),
         "cwd": str(Path.cwd()),
     }
@@ -270,8 +268,9 @@ def _environment(pid: str) -> dict[str, str]:
     return {name: value for name, _, value in (pair.decode("utf-8", "replace").partition("=") for pair in pairs if pair)}
 
 
-def _target(fd: str) -> str:
-    try:
-        return os.readlink(f"/proc/self/fd/{fd}")
-    except OSError:
-        return "closed"
+def _open_files() -> dict[str, str]:
+    files = {}
+    for link in list(Path("/proc/self/fd").iterdir()):
+        with contextlib.suppress(OSError):  # the listing's own
+            files[link.name] = str(link.readlink())
+    return files

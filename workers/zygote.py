@@ -242,8 +242,9 @@ def main(fd: int, parent_pid: int) -> None:
         logger.warning("%d threads run after the imports: a child forked now may hang on a lock of theirs; import that module in the job", threads)
     gc.collect()
     gc.freeze()  # what is imported stays in pages that all children share
+    zygote = Zygote(control, parent_pid)
     control.sendall(json_frame({"ready": threads}))
-    Zygote(control, parent_pid).serve()
+    zygote.serve()
 
 
 if __name__ == "__main__":
