@@ -201,6 +201,7 @@ CONFIG = Section(
                     "hyperopt_jobs",
                     "hyperopt_random_state",
                     "hyperopt_min_trades",
+                    "hyperopt_loss",
                 ),
                 *("hyperopt", "effort", "mode", "minimum_trade_amount", "targeted_trade_amount", "startup_candle"),
             ),

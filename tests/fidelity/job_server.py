@@ -1,0 +1,57 @@
+"""A warm server as the worker has one: it forks a child for each job it reads from stdin. Run as a script, by the fixture `backtests`.
+
+A line in: {directory, artifacts, environment, data, cancel_at}. A line out, once the child is gone. What the job returned or raised is in
+`<directory>/outcome.json`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+import workers.backtesting.engine  # noqa: F401 - the import that a fork saves
+from workers.artifacts import ArtifactStore
+from workers.handlers import HANDLERS
+from workers.job import Job
+
+
+def run(spec: dict[str, Any]) -> dict[str, Any]:
+    os.environ.update(spec["environment"])
+    progress: list[tuple[int, int | None, str]] = []
+
+    def report(current: int, total: int | None, message: str) -> None:
+        progress.append((current, total, message))
+        if spec["cancel_at"] is not None and current >= spec["cancel_at"]:
+            job.cancel("revoked")
+
+    job = Job(id="job", type="backtest.run", directory=Path(spec["directory"]), artifacts=ArtifactStore(spec["artifacts"]), _report=report)
+    handler = HANDLERS["backtest.run"]
+    try:
+        outcome: dict[str, Any] = {"result": handler.function(job, handler.parse(spec["data"]))}
+    except BaseException as exc:  # noqa: BLE001 - whatever it is, the test looks at it
+        outcome = {"error": {"type": type(exc).__name__, "message": str(exc), "traceback": traceback.format_exc()}}
+    return outcome | {"progress": progress}
+
+
+def main() -> None:
+    channel = os.fdopen(os.dup(1), "w", buffering=1)  # what freqtrade prints must not mix with our lines
+    os.dup2(2, 1)
+    for line in sys.stdin:
+        spec = json.loads(line)
+        pid = os.fork()
+        if pid == 0:
+            outcome = run(spec)
+            directory = Path(spec["directory"])
+            directory.mkdir(parents=True, exist_ok=True)
+            (directory / "outcome.json").write_text(json.dumps(outcome, allow_nan=False))
+            os._exit(0)
+        os.waitpid(pid, 0)
+        channel.write("done\n")
+
+
+if __name__ == "__main__":
+    main()
