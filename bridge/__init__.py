@@ -1,8 +1,8 @@
 """The library for Celery people: long jobs on Redis Streams, as ordinary Celery tasks.
 
-    from bridge import StreamTask, connect
+from bridge import StreamTask, connect
 
-    app = connect(Celery("myproj", broker=REDIS, backend=REDIS))
+app = connect(Celery("myproj", broker=REDIS, backend=REDIS))
 """
 
 from bridge.connect import connect

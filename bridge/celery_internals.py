@@ -80,11 +80,9 @@ def result_ttl_seconds(backend: Backend, state: str) -> int:
     return int(seconds or 0)
 
 
-def encoded_meta(backend: Backend, task_id: str, result: Any, state: str, request: Any) -> tuple[str, Any]:
-    """The key and the encoded value of a task's result, in Celery's own form."""
-    meta = backend._get_result_meta(result=backend.encode_result(result, state), state=state, traceback=None, request=request)
-    meta["task_id"] = task_id
-    return backend.get_key_for_task(task_id), backend.encode(meta)
+def store_state(request: Request, state: str, meta: Any) -> None:
+    """Store a state with its meta, in Celery's own form (extended, when `result_extended` is set)."""
+    request.app.backend.store_result(request.id, meta, state, request=request._context)
 
 
 # ------------------------------------------------------------------------------------------------------------------------------------ requests

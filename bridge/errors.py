@@ -52,7 +52,7 @@ class PoisonCommand(JobError):
         return f"{self.reason} after {self.deliveries} deliveries (dead letter {self.dead_letter_id or 'unknown'}): {self.message}"
 
 
-class RemoteTraceback(Exception):  # noqa: N818 - not an error of its own: the cause that shows where the remote one was raised
+class RemoteTraceback(Exception):
     """The traceback of the worker's process, as the `__cause__` of what is raised here."""
 
     def __init__(self, text: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import threading
 from typing import Any
@@ -57,9 +58,7 @@ class BridgeReader:
 
     def __init__(self, consumer: Any) -> None:
         self.connection = Connection.of(consumer.app)
-        self.resumer = Resumer(
-            self.connection, group=MANAGEMENT_CONSUMERS, hostname=consumer.hostname, dispatcher=consumer.event_dispatcher
-        )
+        self.resumer = Resumer(self.connection, group=MANAGEMENT_CONSUMERS, hostname=consumer.hostname, dispatcher=consumer.event_dispatcher)
         self.pool, self.hostname = consumer.pool, consumer.hostname
         self.capacity = max(1, 2 * int(consumer.pool.limit or 1))
         self.results = {self.connection.keys.stream(service.results) for service in SERVICES.values()}
@@ -109,17 +108,18 @@ class BridgeReader:
                 except Exception:
                     logger.exception("bridge: reading failed; trying again")
                     await asyncio.sleep(1.0)
-                while self._busy >= self.capacity and not self._stop.is_set():
-                    self._freed.clear()
-                    await asyncio.wait([asyncio.ensure_future(self._freed.wait())], timeout=0.5)
-            await self._finish_busy()
+                await self._wait_until_below(self.capacity)
+            await self._wait_until_below(1)
         finally:
             await client.aclose()
 
-    async def _finish_busy(self) -> None:
-        deadline = asyncio.get_running_loop().time() + STOP_SECONDS
-        while self._busy and asyncio.get_running_loop().time() < deadline:
-            await asyncio.sleep(0.02)
+    async def _wait_until_below(self, limit: int) -> None:
+        """Until fewer than `limit` results are being resolved; no longer than a stop may take."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(STOP_SECONDS):
+                while self._busy >= limit:
+                    self._freed.clear()
+                    await self._freed.wait()
 
     async def _handle(self, reader: GroupReader, entry: Entry) -> None:
         if entry.stream not in self.results:

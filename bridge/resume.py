@@ -114,9 +114,7 @@ class Resumer:
         """A status message becomes the task's state, while its job is open and no result of it has begun."""
         keys = self.connection.keys
         publish_id = status.publish_id or self.connection.client.hget(keys.task(status.task_id), f"publish:{status.attempt}")
-        phase, winner, lineage, seq, context = self.connection.client.hmget(
-            keys.job(str(publish_id)), ["phase", "winner", "lineage", "seq", "ctx"]
-        )
+        phase, winner, lineage, seq, context = self.connection.client.hmget(keys.job(str(publish_id)), ["phase", "winner", "lineage", "seq", "ctx"])
         if phase != "open" or winner or status.kind is StatusKind.LOG:
             return
         request = celery_internals.rebuild_request(
@@ -127,9 +125,7 @@ class Resumer:
         if request.ignore_result:
             return
         state, meta = (
-            (states.STARTED, {"pid": status.pid, "hostname": status.worker})
-            if status.kind is StatusKind.STARTED
-            else (PROGRESS, status.progress())
+            (states.STARTED, {"pid": status.pid, "hostname": status.worker}) if status.kind is StatusKind.STARTED else (PROGRESS, status.progress())
         )
         with identity.running(identity.CurrentRun(str(publish_id), str(lineage), int(str(seq)), status.task_id)):
-            self.app.backend.store_result(status.task_id, meta, state, request=request._context)
+            celery_internals.store_state(request, state, meta)

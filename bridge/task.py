@@ -54,7 +54,7 @@ class StreamTask(Task):
     track_started = False
 
     @classmethod
-    def on_bound(cls, app: Celery) -> None:
+    def on_bound(cls, app: Celery) -> None:  # noqa: ARG003 - Celery's signature
         """Put our body in the place of the decorated function.
 
         Here, before Celery wraps `run` for `autoretry_for`, so that retries apply to the remote error.
@@ -62,7 +62,9 @@ class StreamTask(Task):
         if "build_payload" not in cls.__dict__ and "run" in cls.__dict__:
             for name in ("service", "command"):
                 if not getattr(cls, name, None):
-                    raise TypeError(f"bridged task {cls.name} needs {name}=...: @app.task(base=StreamTask, service='backtesting', command='backtest.run')")
+                    raise TypeError(
+                        f"bridged task {cls.name} needs {name}=...: @app.task(base=StreamTask, service='backtesting', command='backtest.run')"
+                    )
             cls.build_payload = cls.__dict__["run"]
             cls.run = StreamTask._dispatch_or_resume
 

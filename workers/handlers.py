@@ -21,7 +21,7 @@ HandlerFunction = Callable[["Job", Any], Any]
 class Handler:
     """A function that runs one type of command."""
 
-    type: str
+    command_type: str
     function: HandlerFunction
     params: type[BaseModel] | None
     """The model that the command's `data` is validated with; None passes the dict as it is."""
@@ -40,7 +40,7 @@ class Handler:
             return self.params.model_validate(data)
         except ValidationError as exc:
             lines = [f"{'.'.join(map(str, error['loc'])) or 'data'}: {error['msg']}" for error in exc.errors(include_input=False)]
-            raise BadRequest(f"{self.type}: bad data:\n  " + "\n  ".join(lines)) from None
+            raise BadRequest(f"{self.command_type}: bad data:\n  " + "\n  ".join(lines)) from None
 
 
 HANDLERS: dict[str, Handler] = {}
@@ -58,7 +58,7 @@ def handler(
     """
 
     def register(function: HandlerFunction) -> HandlerFunction:
-        HANDLERS[type] = Handler(type=type, function=function, params=params, settings=settings)
+        HANDLERS[type] = Handler(command_type=type, function=function, params=params, settings=settings)
         return function
 
     return register

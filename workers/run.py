@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -23,6 +23,7 @@ from streams.jobs import lifecycle
 from streams.jobs.backoff import Backoff
 from streams.jobs.lifecycle import Delivery
 from streams.jobs.messages import DeadReason, JobErrorInfo, Result, ResultStatus, Status, StatusKind
+from workers.errors import Retryable
 from workers.process import Cancelled, ChildProcess, ChildServer, Crashed, Failed, JobRequest, Outcome, Progress, Succeeded
 from workers.settings import WorkerSettings
 
@@ -62,9 +63,12 @@ class JobRun:
     _progress: Progress | None = None
     _news: asyncio.Event = field(default_factory=asyncio.Event)
 
+    def __str__(self) -> str:
+        """As the log names it."""
+        return f"job {self.delivery.command.task_id} ({self.delivery.command.type}, delivery {self.number})"
+
     async def execute(self) -> str:
         """Take the delivery through to its end; returns a word for the log."""
-        command = self.delivery.command
         taken = await insist_async(
             self.client,
             lifecycle.take_up(
@@ -79,7 +83,7 @@ class JobRun:
         if taken.verdict != "run":
             return taken.verdict
         self.token, self.number, self.started_at = taken.token, taken.delivery, utc_now()
-        logger.info("job %s: %s, run %d, delivery %d", command.task_id, command.type, command.attempt, self.number)
+        logger.info("%s: started", self)
         beating = asyncio.create_task(self._keep_alive())
         limits = asyncio.create_task(self._enforce_limits())
         try:
@@ -117,7 +121,10 @@ class JobRun:
             artifacts_url=self.settings.artifacts_url,
             log_path=str(directory / "job.log"),
         )
-        self._child = await self.children.spawn(request)
+        try:
+            self._child = await self.children.spawn(request)
+        except Exception as exc:  # noqa: BLE001 - whatever keeps a child from starting is this run's outcome
+            return Failed(JobErrorInfo(type=type(exc).__name__, module=type(exc).__module__, message=str(exc), retryable=isinstance(exc, Retryable)))
         if self._stop is not None:
             self._stopping = asyncio.create_task(self._stop_child(self._child))
         async for event in self._child.events():
@@ -134,20 +141,18 @@ class JobRun:
         """Renew the lease each third of it, and at once when there is progress to tell; an unreachable server is waited for."""
         interval = self.settings.lease_seconds / 3
         while True:
-            try:
+            with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._news.wait(), timeout=interval)
-            except TimeoutError:
-                pass
             self._news.clear()
             progress, self._progress = self._progress, None
             try:
                 verdict = await call_async(self.client, self._heartbeat(progress))
             except (*CONNECTION_ERRORS, FunctionLibraryMissing) as exc:
-                logger.warning("job %s: no heartbeat (%s); the job goes on", self.delivery.command.task_id, exc)
+                logger.warning("%s: no heartbeat (%s); the job goes on", self, exc)
                 await asyncio.sleep(min(1.0, interval))
                 continue
             if verdict == "lost":
-                logger.error("job %s: this worker lost its lease; the run is ended, another worker has the job", self.delivery.command.task_id)
+                logger.error("%s: this worker lost its lease; the run is ended, another worker has the job", self)
                 self.stop(StopReason.LOST)
                 return
             if verdict == "cancelled":
@@ -213,7 +218,7 @@ class JobRun:
 
     async def _again(self, error: JobErrorInfo, reason: DeadReason) -> str:
         delay = self.backoff.delay(self.number)
-        logger.warning("job %s: delivery %d: %s: %s", self.delivery.command.task_id, self.number, error.type, error.message)
+        logger.warning("%s: %s: %s", self, error.type, error.message)
         return await insist_async(
             self.client,
             lifecycle.retry_later(
@@ -256,5 +261,3 @@ class JobRun:
             started_at=self.started_at,
             finished_at=utc_now(),
         )
-
-

@@ -118,10 +118,10 @@ class WorkerRuntime:
 
     async def _handle(self, entry: Entry) -> None:
         task = asyncio.current_task()
-        assert task is not None  # noqa: S101 - for the type checker
+        assert task is not None
         try:
             word = await self._handle_entry(entry, task)
-            logger.info("entry %s: %s", entry.id, word)
+            logger.info("%s: %s", self._runs[task] or f"entry {entry.id}", word)
         except Exception:
             # The entry stays pending: it is delivered again after a lease, and a dead letter after `max_deliveries`.
             logger.exception("entry %s: the worker itself failed", entry.id)

@@ -13,7 +13,9 @@ from bridge.node import StreamBridge
 
 @click.command(cls=CeleryDaemonCommand)
 @click.option("-n", "--hostname", default="bridge@%h", cls=CeleryOption, help_group="Bridge Options", help="Node name.")
-@click.option("-c", "--concurrency", default=4, type=click.IntRange(1, 64), cls=CeleryOption, help_group="Bridge Options", help="Results resolved at a time.")
+@click.option(
+    "-c", "--concurrency", default=4, type=click.IntRange(1, 64), cls=CeleryOption, help_group="Bridge Options", help="Results resolved at a time."
+)
 @click.option("-l", "--loglevel", default="INFO", type=LOG_LEVEL, cls=CeleryOption, help_group="Bridge Options", help="Logging level.")
 @click.pass_context
 def bridge(ctx: click.Context, /, hostname: str, concurrency: int, loglevel: Any, **_: Any) -> None:
