@@ -1,0 +1,141 @@
+"""Reading through a group: what is lost, left behind, handed back or gone is found again, and nobody's work is stolen."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import pytest
+import redis
+import redis.asyncio
+
+from streams.bus.clients import connect_async
+from streams.bus.reader import GroupReader
+
+GROUP = "workers"
+LEASE = timedelta(milliseconds=400)
+
+
+@pytest.fixture
+async def client(redis_url: str) -> AsyncIterator[redis.asyncio.Redis]:
+    async with connect_async(redis_url) as connected:
+        yield connected
+
+
+@pytest.fixture
+def stream(prefix: str) -> str:
+    return f"{prefix}commands"
+
+
+def reader(client: redis.asyncio.Redis, *streams: str, name: str = "a", lease: timedelta = LEASE, recover_own: bool = True) -> GroupReader:
+    return GroupReader(client, streams, group=GROUP, consumer=name, lease=lease, handed_back_idle_ms=1_000_000, recover_own=recover_own)
+
+
+async def read(one: GroupReader, count: int = 10) -> list[str]:
+    return [entry.fields["n"] for entry in await one.read(count, block_ms=1)]
+
+
+async def read_until(one: GroupReader, expected: list[str]) -> None:
+    seen: list[str] = []
+    for _ in range(200):
+        seen += [entry.fields["n"] for entry in await one.read(10, block_ms=20)]
+        if seen == expected:
+            return
+    raise AssertionError(f"read {seen}, expected {expected}")
+
+
+async def test_what_was_sent_before_the_group_existed_is_read(client: redis.asyncio.Redis, stream: str) -> None:
+    await client.xadd(stream, {"n": "1"})
+    assert await read(reader(client, stream)) == ["1"]
+
+
+async def test_no_more_than_asked_for_is_taken(client: redis.asyncio.Redis, stream: str) -> None:
+    for number in range(5):
+        await client.xadd(stream, {"n": str(number)})
+    one = reader(client, stream)
+    assert [await read(one, 2), await read(one, 2), await read(one, 2)] == [["0", "1"], ["2", "3"], ["4"]]
+
+
+async def test_a_dead_consumers_entry_is_taken_after_one_lease_and_not_before(client: redis.asyncio.Redis, stream: str) -> None:
+    await client.xadd(stream, {"n": "1"})
+    dead, other = reader(client, stream, name="dead"), reader(client, stream, name="other")
+    await read(dead)
+    assert await read(other) == []
+    await read_until(other, ["1"])
+
+
+async def test_after_connecting_nothing_is_claimed_for_one_lease(client: redis.asyncio.Redis, stream: str) -> None:
+    await client.xadd(stream, {"n": "1"})
+    await read(reader(client, stream, name="dead"))
+    [pending] = await client.xpending_range(stream, GROUP, "-", "+", 1)
+    # As after an outage: idle for long, and yet its owner may be alive.
+    await client.execute_command("XCLAIM", stream, GROUP, "dead", 0, pending["message_id"], "IDLE", 60_000, "JUSTID")
+    fresh = reader(client, stream, name="fresh")
+    assert await read(fresh) == []
+    await read_until(fresh, ["1"])
+
+
+async def test_what_was_handed_back_is_taken_at_once(client: redis.asyncio.Redis, stream: str) -> None:
+    await client.xadd(stream, {"n": "1"})
+    await read(reader(client, stream, name="gone"))
+    [pending] = await client.xpending_range(stream, GROUP, "-", "+", 1)
+    await client.execute_command("XCLAIM", stream, GROUP, "handed_back", 0, pending["message_id"], "IDLE", 2_000_000, "JUSTID")
+    assert await read(reader(client, stream, name="fresh", lease=timedelta(minutes=5))) == ["1"]
+
+
+async def test_an_entry_whose_reply_was_lost_is_found_again_without_counting_as_a_delivery(client: redis.asyncio.Redis, stream: str) -> None:
+    one = reader(client, stream)
+    assert await read(one) == []
+    await client.xadd(stream, {"n": "lost"})
+    await client.xreadgroup(GROUP, "a", {stream: ">"})  # the server gave it to this consumer; the reply never came
+    broken, one.client = one.client, connect_async("redis://127.0.0.1:1/0")
+    with pytest.raises(redis.ConnectionError):
+        await one.read(1, block_ms=1)
+    one.client = broken
+    assert await read(one) == ["lost"]
+    [pending] = await client.xpending_range(stream, GROUP, "-", "+", 1)
+    assert pending["times_delivered"] == 1
+
+
+async def test_what_is_in_hand_is_not_given_twice(client: redis.asyncio.Redis, stream: str) -> None:
+    await client.xadd(stream, {"n": "1"})
+    one = reader(client, stream)
+    [entry] = await one.read(1, block_ms=1)
+    for _ in range(60):
+        assert await one.read(1, block_ms=10) == []  # well beyond the lease
+    one.done(entry)
+    await read_until(one, ["1"])
+
+
+async def test_a_flushed_server_gets_its_group_again(client: redis.asyncio.Redis, stream: str) -> None:
+    one = reader(client, stream)
+    await read(one)
+    await client.delete(stream)
+    await client.xadd(stream, {"n": "after"})
+    assert await read(one) == []
+    assert await read(one) == ["after"]
+
+
+async def test_streams_are_read_in_the_order_they_are_named(client: redis.asyncio.Redis, prefix: str) -> None:
+    status, results = f"{prefix}status", f"{prefix}results"
+    await client.xadd(results, {"n": "result"})
+    await client.xadd(status, {"n": "status"})
+    assert await read(reader(client, status, results)) == ["status", "result"]
+
+
+async def test_acknowledged_entries_are_done_with(client: redis.asyncio.Redis, stream: str) -> None:
+    await client.xadd(stream, {"n": "1"})
+    one = reader(client, stream)
+    [entry] = await one.read(1, block_ms=1)
+    await one.ack(entry)
+    assert (await client.xpending(stream, GROUP))["pending"] == 0
+    assert not one.in_hand
+
+
+async def test_bytes_that_are_no_text_come_through_and_go_back_as_they_were(client: redis.asyncio.Redis, stream: str, redis_url: str) -> None:
+    await client.execute_command("XADD", stream, "*", "n", b"\xff\x00\xfe")
+    [entry] = await reader(client, stream).read(1, block_ms=1)
+    assert entry.fields["n"].encode(errors="surrogateescape") == b"\xff\x00\xfe"
+    await client.xadd(f"{stream}:copy", dict(entry.fields))
+    async with redis.asyncio.Redis.from_url(redis_url) as raw:
+        assert (await raw.xrange(f"{stream}:copy"))[0][1] == {b"n": b"\xff\x00\xfe"}

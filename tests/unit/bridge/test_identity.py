@@ -1,0 +1,58 @@
+"""Publish ids: new for new work, the same for what is sent again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bridge import identity
+from bridge.identity import LINEAGE, PUBLISH_ID, CurrentRun
+
+
+def sent(**headers: Any) -> dict[str, Any]:
+    message = {"id": "t", "task": "tasks.x", "retries": 0, **headers}
+    identity.stamp(message)
+    return message
+
+
+def run() -> CurrentRun:
+    return CurrentRun("parent", "line", 1, "t")
+
+
+def test_one_task_id_sent_twice_is_two_publishes() -> None:
+    assert sent()[PUBLISH_ID] != sent()[PUBLISH_ID]
+
+
+def test_a_retry_sent_twice_is_one_publish_in_its_parents_lineage() -> None:
+    first = sent()
+    again = [sent(retries=1, **{PUBLISH_ID: first[PUBLISH_ID], LINEAGE: first[LINEAGE]}) for _ in range(2)]
+    assert again[0][PUBLISH_ID] == again[1][PUBLISH_ID] != first[PUBLISH_ID]
+    assert again[0][LINEAGE] == first[PUBLISH_ID]
+
+
+def test_what_a_replay_sends_has_the_ids_of_the_first_time() -> None:
+    replays = []
+    for _ in range(2):
+        with identity.running(run()):
+            replays.append([sent()[PUBLISH_ID], sent()[PUBLISH_ID]])
+    assert replays[0] == replays[1]
+    assert len(set(replays[0])) == 2
+
+
+def test_a_chords_body_has_one_id_whichever_part_sends_it() -> None:
+    ids = set()
+    for parent in ("p1", "p2"):
+        with identity.running(CurrentRun(parent, parent, 1, "t")), identity.completing_chord("chord-1"):
+            ids.add(sent()[PUBLISH_ID])
+    assert len(ids) == 1
+
+
+def test_a_callback_is_not_in_its_parents_lineage() -> None:
+    with identity.running(run()):
+        message = sent()
+    assert message[LINEAGE] == message[PUBLISH_ID]
+
+
+def test_a_message_of_an_unconnected_producer_is_known_by_task_id_and_retries() -> None:
+    assert identity.of_message({"id": "t", "retries": 0}) == identity.of_message({"id": "t", "retries": 0})
+    assert identity.of_message({"id": "t", "retries": 1})[0] != identity.of_message({"id": "t", "retries": 0})[0]
+    assert identity.of_message({"id": "t", "retries": 1})[1] == identity.of_message({"id": "t", "retries": 0})[0]

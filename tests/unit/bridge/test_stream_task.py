@@ -1,0 +1,91 @@
+"""Bridged tasks as they are declared, called directly, and resolved."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from celery import Celery
+from celery.backends.base import Backend
+from celery.exceptions import ImproperlyConfigured
+
+from bridge import DeadLettered, JobError, PoisonCommand, RemoteError, StreamTask, connect
+from bridge.connection import Connection
+from bridge.task import resolve
+from streams.jobs.messages import JobErrorInfo, Result, ResultStatus
+
+
+@pytest.fixture
+def app() -> Celery:
+    return connect(Celery("unit", broker="memory://", backend="cache+memory://", set_as_current=False))
+
+
+def test_a_task_without_service_or_command_is_refused_when_it_is_declared(app: Celery) -> None:
+    with pytest.raises(TypeError, match="needs command="):
+
+        @app.task(base=StreamTask, service="backtesting", lazy=False)
+        def incomplete() -> None: ...
+
+
+def test_called_directly_it_gives_its_payload(app: Celery) -> None:
+    @app.task(base=StreamTask, service="backtesting", command="x.run", lazy=False)
+    def render(scene: str, frames: int = 240) -> dict[str, object]:
+        return {"scene": scene, "frames": frames}
+
+    assert render("intro") == {"scene": "intro", "frames": 240}
+
+
+def test_wrong_arguments_are_refused_before_anything_is_sent(app: Celery) -> None:
+    @app.task(base=StreamTask, service="backtesting", command="x.run", lazy=False)
+    def render(scene: str) -> dict[str, str]:
+        return {"scene": scene}
+
+    with pytest.raises(TypeError, match="scene"):
+        render.delay()
+
+
+def test_its_message_is_acknowledged_after_the_dispatch(app: Celery) -> None:
+    @app.task(base=StreamTask, service="backtesting", command="x.run", lazy=False)
+    def render() -> None: ...
+
+    assert render.acks_late
+    assert render.reject_on_worker_lost
+
+
+def test_an_app_that_is_not_connected_says_how() -> None:
+    with pytest.raises(LookupError, match=r"bridge\.connect"):
+        Connection.of(Celery("lonely", set_as_current=False))
+
+
+def test_another_backend_than_redis_is_refused(app: Celery) -> None:
+    from bridge.celery_internals import redis_of_backend
+
+    assert isinstance(app.backend, Backend)
+    with pytest.raises(ImproperlyConfigured, match="Redis result backend"):
+        redis_of_backend(app.backend)
+
+
+def result(status: ResultStatus, **fields: object) -> Result:
+    return Result.model_validate({"task_id": "t", "attempt": 1, "status": status, **fields})
+
+
+def test_a_failure_keeps_the_remote_type_message_and_traceback() -> None:
+    error = JobErrorInfo(type="ValueError", message="bad pair", traceback="Traceback: there")
+    with pytest.raises(RemoteError, match="ValueError: bad pair") as caught:
+        resolve(result(ResultStatus.FAILED, error=error.model_dump()))
+    assert "Traceback: there" in str(caught.value.__cause__)
+
+
+@pytest.mark.parametrize(("reason", "kind"), [("exhausted", DeadLettered), ("poison", PoisonCommand), ("undecodable", PoisonCommand)])
+def test_only_an_exhausted_dead_letter_is_fit_for_a_retry(reason: str, kind: type[JobError]) -> None:
+    with pytest.raises(kind, match=reason):
+        resolve(result(ResultStatus.DEAD_LETTERED, reason=reason, error={"type": "E", "message": "m"}, deliveries=3))
+    assert not issubclass(PoisonCommand, DeadLettered)
+
+
+@pytest.mark.parametrize("error", [RemoteError("E", "m"), DeadLettered("exhausted", "m", 3, "1-0"), PoisonCommand("poison", "m", 3, "1-0")])
+def test_errors_survive_celerys_json(app: Celery, error: JobError) -> None:
+    stored = json.loads(json.dumps(app.backend.prepare_exception(error, "json")))
+    rebuilt = app.backend.exception_to_python(stored)
+    assert type(rebuilt) is type(error)
+    assert str(rebuilt) == str(error)

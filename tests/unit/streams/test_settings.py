@@ -1,0 +1,47 @@
+"""A bad setting is told by the name of its variable; secrets don't get into logs."""
+
+from __future__ import annotations
+
+import pytest
+
+from bridge.settings import BridgeSettings
+from streams.errors import SettingsError
+from streams.redact import without_password
+from workers.settings import WorkerSettings
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("STREAMS_LEASE_SECONDS", "soon"), ("STREAMS_MAX_DELIVERIES", "0"), ("STREAMS_PREFIX", "a b"), ("WORKER_MAX_RSS_MIB", "-1")],
+)
+def test_a_bad_value_names_its_variable(monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(SettingsError, match=f"{variable}: "):
+        WorkerSettings.load()
+
+
+def test_an_empty_variable_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STREAMS_LEASE_SECONDS", "")
+    assert WorkerSettings.load().lease.total_seconds() == 15
+
+
+def test_a_worker_cant_name_what_belongs_to_others() -> None:
+    theirs = {WorkerSettings.variable(name) for name in WorkerSettings.model_fields}
+    assert not {name for name in theirs if name.startswith(("CELERY", "BRIDGE", "FREQTRADE"))}
+
+
+def test_the_bridge_outlasts_celerys_claim_of_a_chord() -> None:
+    claim_seconds = 6  # twice celery's result_chord_join_timeout
+    assert BridgeSettings().result_lease_seconds > claim_seconds
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("redis://user:secret@host:6379/0", "redis://***@host:6379/0"),
+        ("redis://host/0", "redis://host/0"),
+        ("unix://:pw@/tmp/s.sock", "unix://***@/tmp/s.sock"),
+    ],
+)
+def test_a_password_is_not_shown(url: str, shown: str) -> None:
+    assert without_password(url) == shown

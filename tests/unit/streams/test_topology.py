@@ -1,0 +1,68 @@
+"""Names: one grammar, one module, one prefix in front of all."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from streams.bus.topology import SERVICES, Keys, RedisStreamsConfig, Service, service
+from streams.errors import UnknownService
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.mark.parametrize(
+    ("constant", "name"),
+    [
+        (RedisStreamsConfig.MGMT_TRADING_COMMANDS, "mgmt:trading:commands"),
+        (RedisStreamsConfig.TRADING_MGMT_STATUS, "trading:mgmt:status"),
+        (RedisStreamsConfig.TRADING_INSTANCES, "trading_instances"),
+        (RedisStreamsConfig.MGMT_BACKTESTING_COMMANDS, "mgmt:backtesting:commands"),
+        (RedisStreamsConfig.BACKTESTING_MGMT_RESULTS, "backtesting:mgmt:results"),
+        (RedisStreamsConfig.BACKTESTING_STATUS, "backtesting:status"),
+        (RedisStreamsConfig.BACKTESTING_MGMT_DEAD_LETTERS, "backtesting:mgmt:dead_letters"),
+        (RedisStreamsConfig.BACKTESTING_WORKERS, "backtesting_workers"),
+        (RedisStreamsConfig.FREQAI_STATUS, "freqai:status"),
+        (RedisStreamsConfig.SYSTEM_EVENTS, "system:events"),
+    ],
+)
+def test_the_names_are_those_of_the_design(constant: str, name: str) -> None:
+    assert constant == name
+
+
+def test_every_stream_follows_the_grammar() -> None:
+    for each in (*SERVICES.values(), Service.named("render")):
+        for stream in (each.commands, each.results, each.status, each.dead_letters):
+            assert re.fullmatch(r"[a-z]+(:[a-z]+)?:(commands|results|status|dead_letters)", stream)
+
+
+def test_an_unknown_service_is_told_with_the_known_ones() -> None:
+    with pytest.raises(UnknownService, match=r"'backtest'.*backtesting, freqai"):
+        service("backtest")
+
+
+def test_every_key_starts_with_the_prefix() -> None:
+    keys = Keys("{prod}:")
+    built = [
+        keys.stream("a"),
+        keys.job("p"),
+        keys.run("s", "p"),
+        keys.task("t"),
+        keys.cancel_flag("t"),
+        keys.open_jobs,
+        keys.delayed("s"),
+        keys.superseded,
+    ]
+    assert all(key.startswith("{prod}:") for key in (*built, keys.mark("t")))
+    assert len(set(built)) == len(built)
+
+
+def test_no_other_module_spells_a_stream_name() -> None:
+    spelled = re.compile(
+        r"""["'](mgmt:[a-z]+:commands|[a-z]+:mgmt:(results|status|dead_letters)|[a-z]+:status|(job|run|task|mark|cancel|delayed):\{)"""
+    )
+    for file in (file for package in ("streams", "bridge", "workers", "tasks") for file in (ROOT / package).rglob("*.py")):
+        if file.name != "topology.py":
+            assert not spelled.search(file.read_text()), f"{file} spells a name of its own"
