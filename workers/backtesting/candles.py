@@ -17,11 +17,14 @@ SHOWN = 10
 
 def available_pairs(config: dict[str, Any]) -> set[str]:
     """The pairs that made-up markets are needed for: those asked for, and those with candles (for informative pairs and patterns)."""
-    from freqtrade.data.history.datahandlers import idatahandler
+    from freqtrade.data.history.datahandlers.idatahandler import get_datahandlerclass
 
-    handler = idatahandler.get_datahandlerclass(config["dataformat_ohlcv"])
-    stored = {pair for pair, _, _ in handler.ohlcv_get_available_data(config["datadir"], config["trading_mode"])}
-    return stored | set(_named_pairs(config)) | {*config.get("freqai", {}).get("feature_parameters", {}).get("include_corr_pairlist", [])}
+    correlated = config.get("freqai", {}).get("feature_parameters", {}).get("include_corr_pairlist", [])
+    try:
+        stored = get_datahandlerclass(config["dataformat_ohlcv"]).ohlcv_get_available_data(config["datadir"], config["trading_mode"])
+    except ValueError:  # a stray file whose name isn't freqtrade's
+        stored = []
+    return {*_named_pairs(config), *correlated, *(pair for pair, _, _ in stored)}
 
 
 def check_candles(backtesting: Any) -> None:
@@ -33,12 +36,8 @@ def check_candles(backtesting: Any) -> None:
     Raises:
         DataMissing: names the files looked for.
     """
-    missing = {
-        candles: file
-        for candles in _needed(backtesting)
-        if not any(file.is_file() for file in _files(backtesting.config, candles))
-        for file in _files(backtesting.config, candles)[:1]
-    }
+    candidates = {candles: _files(backtesting.config, candles) for candles in _needed(backtesting)}
+    missing = {candles: files[0] for candles, files in candidates.items() if not any(file.is_file() for file in files)}
     if not missing:
         return
     lines = [f"{pair} {timeframe}: no file {file}" for (pair, timeframe, _), file in missing.items()]

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from streams.errors import SettingsError
 from workers.backtesting.config_keys import CONFIG, EXCHANGE
 from workers.backtesting.config_policy import JudgedConfig, judge
 from workers.backtesting.config_values import known_keys, wrong_values
@@ -40,14 +41,21 @@ def load_base(file: Path | None) -> dict[str, Any]:
 
     Raises:
         DataMissing: FREQTRADE_CONFIG names no file.
+        SettingsError: the file is no JSON.
     """
     if file is None:
         return {}
     if not file.is_file():
         raise DataMissing(f"FREQTRADE_CONFIG: no such file: {file}")
     from freqtrade.configuration.load_config import load_from_files
+    from freqtrade.exceptions import OperationalException
 
-    config = {key: value for key, value in load_from_files([str(file)]).items() if key not in FIXED_BY_THE_JOB | set(CONFIG.ignored)}
+    try:
+        loaded = load_from_files([str(file)])
+    except OperationalException:
+        # freqtrade's message quotes the lines around the mistake, which may hold a secret that isn't the caller's to see.
+        raise SettingsError(f"FREQTRADE_CONFIG: {file}, or a file that it adds, is no JSON; `freqtrade show-config` says where") from None
+    config = {key: value for key, value in loaded.items() if key not in FIXED_BY_THE_JOB | set(CONFIG.ignored)}
     exchange = config.get("exchange")
     if isinstance(exchange, dict):
         config["exchange"] = {key: value for key, value in exchange.items() if key not in CREDENTIALS}

@@ -39,7 +39,7 @@ def wrong_values(config: Mapping[str, Any]) -> list[str]:
     return sorted(lines)
 
 
-def _expectation(validator: str, expected: Any, error: Any) -> str:  # noqa: PLR0911 - one line a rule
+def _expectation(validator: str, expected: Any, error: Any) -> str:
     match validator:
         case "type":
             return f"must be {' or '.join(expected) if isinstance(expected, list) else expected}"

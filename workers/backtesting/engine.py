@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import resource
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -145,12 +146,17 @@ def _configure(strategy: str, merged: dict[str, Any], settings: BacktestingSetti
 def _load(config: dict[str, Any], settings: BacktestingSettings, strategy_file: Path, stages: Stages) -> tuple[Any, Markets]:
     trading_mode = str(config["trading_mode"].value)
     snapshot = load_snapshot(settings.markets_folder, config["exchange"]["name"], trading_mode)
-    exchange, markets = offline_exchange(config, snapshot, available_pairs(config))
+    exchange, markets = offline_exchange(config, snapshot, available_pairs(config) if snapshot is None else ())
     try:
         return Backtesting(config, exchange=exchange, progress_callback=stages.on_progress), markets
     except OperationalException as exc:
         if "Impossible to load Strategy" in str(exc):
             import_strategy(strategy_file)
+        raise
+    except ImportError as exc:
+        # freqtrade's way to say that a strategy doesn't fit the config: it wants to go short on a spot market, say.
+        if traceback.extract_tb(exc.__traceback__)[-1].filename.endswith("strategy_resolver.py"):
+            raise BadRequest(f"strategy_name: {exc}") from exc
         raise
 
 

@@ -8,6 +8,8 @@ from typing import Any
 from workers.backtesting.markets import Markets, made_up_markets, save_snapshot
 from workers.backtesting.settings import BacktestingSettings
 
+UNKNOWN_FEE = 0.001
+
 
 class NetworkRefused(RuntimeError):
     """Something asked the exchange over the network; a backtest runs on files alone."""
@@ -33,8 +35,8 @@ def offline_exchange(config: dict[str, Any], snapshot: Markets | None, pairs: It
 
     def choose(api: Any) -> Markets:
         if not chosen:
-            fees = api.fees.get("trading", {})
-            chosen.append(snapshot or made_up_markets(pairs, precision_mode=api.precisionMode, taker=fees.get("taker"), maker=fees.get("maker")))
+            taker, maker = _default_fees(api.fees, futures=config["trading_mode"].value == "futures")
+            chosen.append(snapshot or made_up_markets(pairs, precision_mode=api.precisionMode, taker=taker, maker=maker))
         return chosen[0]
 
     offline = _offline_class(exchange_class(config["exchange"]["name"].lower()), choose)
@@ -75,6 +77,18 @@ def _offline_class(base: Any, choose: Callable[[Any], Markets]) -> Any:
 
     Offline.__name__ = Offline.__qualname__ = base.__name__
     return Offline
+
+
+def _default_fees(fees: dict[str, Any], *, futures: bool) -> tuple[float, float]:
+    """The exchange's default taker and maker fee, which ccxt keeps in one place or another; a tenth of a percent when it knows none.
+
+    A made-up fee of nothing would make a backtest look better than it can be.
+    """
+    tables = (fees.get("linear", {}).get("trading"), fees.get("swap"), fees.get("contract")) if futures else (fees.get("trading"), fees.get("spot"))
+    for table in (*tables, fees.get("trading")):
+        if table and table.get("taker") is not None:
+            return table["taker"], table.get("maker") or 0.0
+    return UNKNOWN_FEE, UNKNOWN_FEE
 
 
 def _refuse(url: str, *_args: Any, **_kwargs: Any) -> None:

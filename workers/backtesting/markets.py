@@ -77,7 +77,7 @@ def save_snapshot(folder: Path, exchange: str, trading_mode: str, markets: Mappi
     return file
 
 
-def made_up_markets(pairs: Iterable[str], *, precision_mode: int, taker: float | None, maker: float | None) -> Markets:
+def made_up_markets(pairs: Iterable[str], *, precision_mode: int, taker: float, maker: float) -> Markets:
     """Plausible markets for the pairs: eight decimals, no smallest order, the exchange's default fees.
 
     Args:
@@ -93,7 +93,7 @@ def made_up_markets(pairs: Iterable[str], *, precision_mode: int, taker: float |
     return Markets(markets=markets, leverage_tiers=tiers, synthetic=True)
 
 
-def _made_up_market(match: re.Match[str], precision: float, taker: float | None, maker: float | None) -> dict[str, Any]:
+def _made_up_market(match: re.Match[str], precision: float, taker: float, maker: float) -> dict[str, Any]:
     base, quote, settle = match["base"], match["quote"], match["settle"]
     swap = settle is not None
     nothing = {"min": None, "max": None}

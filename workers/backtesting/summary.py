@@ -42,7 +42,7 @@ def summarise(name: str, stats: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def json_safe(value: Any) -> Any:  # noqa: PLR0911 - one line a type
+def json_safe(value: Any) -> Any:
     """The value as JSON holds it: numpy and pandas scalars as numbers, NaN and infinity as null, times as ISO 8601 in UTC."""
     if hasattr(value, "item") and not isinstance(value, int | float):  # a numpy scalar
         value = value.item()

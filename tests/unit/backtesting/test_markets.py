@@ -22,7 +22,7 @@ def test_made_up_spot_and_perpetual_markets() -> None:
 
 
 def test_precision_is_stated_the_exchanges_way() -> None:
-    (market,) = made_up_markets(["BTC/USDT"], precision_mode=2, taker=None, maker=None).markets
+    (market,) = made_up_markets(["BTC/USDT"], precision_mode=2, taker=0.001, maker=0.001).markets
     assert market["precision"]["price"] == 8
 
 
