@@ -170,6 +170,24 @@ def test_strategy_that_asks_the_exchange_is_told_that_there_is_no_network(backte
     assert outcome.error["type"] == "NetworkRefused"
 
 
+def test_short_strategy_on_a_spot_market(backtests: Backtests) -> None:
+    backtests.strategies = backtests.folder / "strategies"
+    backtests.strategies.mkdir()
+    (backtests.strategies / "raises.py").write_text(
+        RAISES.format(before="", indicators="pass", start="pass").replace("timeframe", "can_short = True\n    timeframe")
+    )
+    assert "Short strategies cannot run in spot markets" in refused(backtests.run("Raises", call_config()))
+
+
+def test_mistake_in_the_base_config_is_told_without_its_text(backtests: Backtests) -> None:
+    backtests.base_config = backtests.folder / "base.json"
+    backtests.base_config.write_text('{"telegram": {"token": "S3CRET" "chat_id": 1}}')
+    outcome = backtests.run("EmaCross", call_config())
+    assert outcome.error["type"] == "SettingsError"
+    assert "FREQTRADE_CONFIG" in outcome.error["message"]
+    assert "S3CRET" not in outcome.error["traceback"]
+
+
 def test_config_of_the_environment_is_not_a_way_around_the_policy(backtests: Backtests, monkeypatch: pytest.MonkeyPatch) -> None:
     script = """
 import json, os, sys
