@@ -103,7 +103,7 @@ class BridgeReader:
                         await self._handle(reader, entry)
                 except CONNECTION_ERRORS as exc:
                     loaded = False  # it may come back empty
-                    logger.warning("bridge: Redis at %s is away (%s); trying again", without_password(settings.redis_url), exc)
+                    logger.warning("bridge: Redis at %s: %s: %s; trying again", without_password(settings.redis_url), type(exc).__name__, exc)
                     await asyncio.sleep(1.0)
                 except Exception:
                     logger.exception("bridge: reading failed; trying again")

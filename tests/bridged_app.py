@@ -48,7 +48,16 @@ large = _bridged("test.large")
 unknown = _bridged("test.nobody_handles_this")
 
 
-@app.task(base=StreamTask, name="lab.retried", service="lab", command="test.flaky", autoretry_for=(DeadLettered,), max_retries=2, retry_backoff=1, retry_jitter=False)
+@app.task(
+    base=StreamTask,
+    name="lab.retried",
+    service="lab",
+    command="test.flaky",
+    autoretry_for=(DeadLettered,),
+    max_retries=2,
+    retry_backoff=1,
+    retry_jitter=False,
+)
 def retried(**data: Any) -> dict[str, Any]:
     """Retried by Celery after its command became a dead letter."""
     return data

@@ -111,8 +111,8 @@ def _redirect_output(log_path: Path) -> None:
 
 def _fresh_randomness() -> None:
     """Fork copies numpy's global generator: without this, all children of a warm server would draw the same numbers. Python's own reseeds itself."""
-    if numpy := sys.modules.get("numpy"):
-        numpy.random.seed()
+    if numpy_random := sys.modules.get("numpy.random"):
+        numpy_random.seed()
 
 
 def _say_goodbye() -> None:

@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import uuid4
 
+import redis
 import redis.asyncio
 
 from streams.bus.clients import CONNECTION_ERRORS
@@ -147,7 +148,7 @@ class JobRun:
             progress, self._progress = self._progress, None
             try:
                 verdict = await call_async(self.client, self._heartbeat(progress))
-            except (*CONNECTION_ERRORS, FunctionLibraryMissing) as exc:
+            except (*CONNECTION_ERRORS, redis.RedisError, FunctionLibraryMissing) as exc:
                 logger.warning("%s: no heartbeat (%s); the job goes on", self, exc)
                 await asyncio.sleep(min(1.0, interval))
                 continue

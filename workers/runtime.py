@@ -9,6 +9,8 @@ import signal
 import socket
 from uuid import uuid4
 
+import redis
+
 from streams.bus.clients import CONNECTION_ERRORS, connect_async
 from streams.bus.insist import insist_async
 from streams.bus.reader import Entry, GroupReader
@@ -87,14 +89,14 @@ class WorkerRuntime:
                 continue
             try:
                 entries = await self.reader.read(free, block_ms=BLOCK_MS)
-            except CONNECTION_ERRORS as exc:
+            except (*CONNECTION_ERRORS, redis.RedisError) as exc:
                 failures += 1
                 if failures == 1 or failures % 20 == 0:
-                    logger.warning("Redis at %s is away (%s); trying again", without_password(self.settings.redis_url), exc)
+                    logger.warning("Redis at %s: %s: %s; trying again", without_password(self.settings.redis_url), type(exc).__name__, exc)
                 await self._wait_for_any(asyncio.create_task(asyncio.sleep(min(3.0, 0.1 * 2 ** min(failures, 5)))))
                 continue
             if failures:
-                logger.info("Redis is back; for one lease (%g s) nothing is claimed from others", self.settings.lease_seconds)
+                logger.info("Redis answers again; after a lost connection nothing is claimed from others for one lease (%g s)", self.settings.lease_seconds)
                 failures = 0
             for entry in entries:
                 self._runs[asyncio.create_task(self._handle(entry))] = None

@@ -23,6 +23,17 @@ MAX_BLOCK_MS: Final = 5_000
 CONNECTION_ERRORS: Final = (redis.ConnectionError, redis.TimeoutError, BusyLoadingError, ReadOnlyError, ConnectionError, asyncio.IncompleteReadError)
 """The server is away, starting or failing over: what was sent may or may not have happened."""
 
+_PASSING: Final = ("OOM", "MISCONF", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "NOREPLICAS", "BUSY ", "UNBLOCKED", "LOADING", "READONLY")
+"""Answers of a server that can't serve now: out of memory or disk, without its master or replicas, or busy with a script."""
+
+
+def is_passing(error: BaseException) -> bool:
+    """Whether the trouble may be over by itself, so that the same step may be sent again if it is safe to send twice."""
+    if isinstance(error, CONNECTION_ERRORS):
+        return True
+    # redis-py strips the code from the message of the errors that it has a class for.
+    return isinstance(error, redis.exceptions.OutOfMemoryError) or (isinstance(error, redis.ResponseError) and str(error).startswith(_PASSING))
+
 _OPTIONS: Final[dict[str, Any]] = {
     "decode_responses": True,
     "encoding_errors": "surrogateescape",

@@ -58,7 +58,7 @@ def encode_datetime(moment: datetime) -> str:
     return moment.isoformat()
 
 
-def _plain(value: Any) -> Any:  # noqa: PLR0911 - one line per type is the clearest form
+def _plain(value: Any) -> Any:
     """What orjson doesn't know by itself, turned into something it knows."""
     if isinstance(value, datetime):
         return None if value != value else encode_datetime(value)  # noqa: PLR0124 - pandas' NaT is a datetime that differs from itself

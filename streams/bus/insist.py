@@ -11,9 +11,9 @@ from typing import TypeVar
 
 import redis
 import redis.asyncio
-from tenacity import AsyncRetrying, RetryCallState, Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
+from tenacity import AsyncRetrying, RetryCallState, Retrying, retry_if_exception, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
-from streams.bus.clients import CONNECTION_ERRORS
+from streams.bus.clients import is_passing
 from streams.bus.functions import FunctionCall, call, call_async
 from streams.errors import FunctionLibraryMissing
 
@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _WAIT = wait_random_exponential(multiplier=0.1, max=3)
-_AGAIN = retry_if_exception_type((*CONNECTION_ERRORS, FunctionLibraryMissing))
+_AGAIN = retry_if_exception(is_passing) | retry_if_exception_type(FunctionLibraryMissing)
 
 
 def _log(state: RetryCallState) -> None:

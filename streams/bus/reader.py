@@ -78,6 +78,7 @@ class GroupReader:
 
         Raises:
             one of CONNECTION_ERRORS: wait and call again; the lease rules start anew.
+            redis.ResponseError: the server won't (no permission, out of memory ...); calling again is safe.
         """
         try:
             if self._connected_at is None:
@@ -89,6 +90,7 @@ class GroupReader:
             self._connected_at, self._recovering = None, self._recover_own
             raise
         except redis.ResponseError as exc:
+            self._recovering = self._recover_own
             if not str(exc).startswith(("NOGROUP", "UNBLOCKED")):
                 raise
             logger.warning("group %s is gone (%s): the server was flushed or failed over; it is made again", self.group, exc)
@@ -147,8 +149,4 @@ class GroupReader:
         return [entry for stream in self.streams for entry in self._entries(stream, (reply or {}).get(stream, []))]
 
     def _entries(self, stream: str, rows: Any) -> list[Entry]:
-        return [
-            Entry(stream, entry_id, dict(fields))
-            for entry_id, fields in rows
-            if fields is not None and (stream, entry_id) not in self.in_hand
-        ]
+        return [Entry(stream, entry_id, dict(fields)) for entry_id, fields in rows if fields is not None and (stream, entry_id) not in self.in_hand]

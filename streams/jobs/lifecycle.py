@@ -52,7 +52,9 @@ class Dispatched:
     entry: str
 
 
-def dispatch(keys: Keys, service: Service, command: Command, *, publish_id: str, lineage: str, retries: int, context: bytes | str) -> FunctionCall[Dispatched]:
+def dispatch(
+    keys: Keys, service: Service, command: Command, *, publish_id: str, lineage: str, retries: int, context: bytes | str
+) -> FunctionCall[Dispatched]:
     """R3: remember the publish and send its command, once."""
     fields = command.to_redis_dict()
     for given in ("attempt", "publish_id", "deliveries"):
@@ -140,9 +142,7 @@ def take_up(
     )
 
 
-def heartbeat(
-    keys: Keys, delivery: Delivery, token: str, status: Status | None = None, *, status_cap: int = STATUS_STREAM_CAP
-) -> FunctionCall[str]:
+def heartbeat(keys: Keys, delivery: Delivery, token: str, status: Status | None = None, *, status_cap: int = STATUS_STREAM_CAP) -> FunctionCall[str]:
     """R5: renew the lease, and report progress when there is some. Returns `held`, `cancelled` or `lost`."""
     service = delivery.service
     return FunctionCall(
@@ -178,7 +178,16 @@ def finish(keys: Keys, delivery: Delivery, token: str, result: Result) -> Functi
 
 
 def retry_later(
-    keys: Keys, delivery: Delivery, token: str, error: JobErrorInfo, *, reason: DeadReason, delay: timedelta, max_deliveries: int, worker: str, pid: int
+    keys: Keys,
+    delivery: Delivery,
+    token: str,
+    error: JobErrorInfo,
+    *,
+    reason: DeadReason,
+    delay: timedelta,
+    max_deliveries: int,
+    worker: str,
+    pid: int,
 ) -> FunctionCall[str]:
     """R6: a passing trouble; run again after `delay`, or when used up park it for `reason`. Returns `delayed`, `dead_lettered` (used up) or `lost`; safe to send again."""
     service = delivery.service
@@ -284,7 +293,17 @@ def resolved(
 
 
 def put_state(
-    meta_key: str, mark_key: str, *, seq: int, rank: int, lineage: str, state: str, terminal: bool, ttl_seconds: int, mark_ttl_seconds: int, value: bytes | str
+    meta_key: str,
+    mark_key: str,
+    *,
+    seq: int,
+    rank: int,
+    lineage: str,
+    state: str,
+    terminal: bool,
+    ttl_seconds: int,
+    mark_ttl_seconds: int,
+    value: bytes | str,
 ) -> FunctionCall[bool]:
     """R2, on the result backend's server. An empty `value` only raises the mark. Returns whether it was written."""
     return FunctionCall(
@@ -313,7 +332,9 @@ def cancel(keys: Keys, publish_id: str) -> FunctionCall[str]:
     return FunctionCall("cancel", (keys.job(publish_id),), (), str)
 
 
-def repair(keys: Keys, service: Service, publish_id: str, *, task_id: str, attempt: int, callback_stream: str, results_group: str, max_deliveries: int) -> FunctionCall[str]:
+def repair(
+    keys: Keys, service: Service, publish_id: str, *, task_id: str, attempt: int, callback_stream: str, results_group: str, max_deliveries: int
+) -> FunctionCall[str]:
     """R13: send an open publish again whose command vanished. Returns `repaired`, `dead_lettered` or `fine:<why>`."""
     sender = {"schema": "1", "task_id": task_id, "attempt": str(attempt), "publish_id": publish_id, "worker": "reconciler"}
     return FunctionCall(
