@@ -12,8 +12,8 @@ from celery import Celery
 from bridge import celery_internals, identity
 from bridge.settings import BridgeSettings
 from bridge.states import is_terminal, rank
-from streams.bus.clients import CONNECTION_ERRORS
 from streams.bus.clients import connect as connect_redis
+from streams.bus.clients import is_passing
 from streams.bus.functions import FunctionCall, call, load_library
 from streams.bus.insist import insist
 from streams.bus.topology import Keys
@@ -75,8 +75,8 @@ class Connection:
             return call(client, step)
         except FunctionLibraryMissing:
             load_library(client)
-        except CONNECTION_ERRORS:
-            if patience_seconds <= 0:
+        except (redis.RedisError, OSError) as exc:
+            if patience_seconds <= 0 or not is_passing(exc):
                 raise
         return insist(client, step, seconds=patience_seconds)
 

@@ -10,6 +10,7 @@ import logging
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+import redis
 from celery.exceptions import Reject
 from celery.utils.time import maybe_iso8601, maybe_make_aware
 from kombu.utils.json import dumps
@@ -18,7 +19,7 @@ from pydantic import BaseModel
 from bridge import celery_internals, identity
 from bridge.connection import Connection
 from bridge.states import DISPATCHED
-from streams.bus.clients import CONNECTION_ERRORS
+from streams.bus.clients import is_passing
 from streams.bus.codec import encode_json
 from streams.bus.topology import service as service_named
 from streams.errors import PayloadTooLarge
@@ -62,8 +63,10 @@ def dispatch(task: StreamTask, payload: Any) -> lifecycle.Dispatched:
     try:
         dispatched = connection.call(step, patience_seconds=connection.settings.dispatch_patience_seconds)
         _store_dispatched(task, identity.CurrentRun(publish_id, lineage, dispatched.seq, request.id))
-    except CONNECTION_ERRORS as exc:
-        logger.warning("task %s can't be dispatched, Redis is away: its message goes back to the broker", request.id)
+    except (redis.RedisError, OSError) as exc:
+        if not is_passing(exc):
+            raise
+        logger.warning("task %s can't be dispatched (%s: %s): its message goes back to the broker", request.id, type(exc).__name__, exc)
         raise Reject(exc, requeue=True) from exc
     logger.info("task %s: %s %s, run %d, entry %s", request.id, command.type, dispatched.verdict, dispatched.seq, dispatched.entry or "-")
     return dispatched
