@@ -16,6 +16,7 @@ SECRET = "a secret: a backtest needs none, and a config travels through Redis"  
 PATH = "a path: inputs are the files of the worker's own folders"
 CODE = "it loads code or opens files on the worker"
 NETWORK = "a backtest uses no network"
+NOT_BACKTESTED = "freqtrade's own backtesting doesn't support it; use StaticPairList"
 NAME = "must be a plain name, not a path or code"
 
 PLAIN_NAME = re.compile(r"[A-Za-z_]\w*")
@@ -43,6 +44,16 @@ A_COIN = Rule(re.compile(r"[A-Za-z0-9]{1,20}"), "must be a currency such as USDT
 AN_IDENTIFIER = Rule(re.compile(r"[A-Za-z0-9_-]{1,100}"), NAME)
 
 
+def words(text: str) -> frozenset[str]:
+    """The keys of a table, written as they are read."""
+    return frozenset(text.split())
+
+
+def each(text: str, reason: str) -> dict[str, str]:
+    """The keys of a table with the reason that they share."""
+    return dict.fromkeys(text.split(), reason)
+
+
 @dataclass(frozen=True, slots=True)
 class Section:
     """The keys of one object of the config."""
@@ -58,101 +69,58 @@ class Section:
 
 
 PRICING = Section(
-    used=frozenset({"price_side", "price_last_balance", "use_order_book", "order_book_top", "order_book_min", "order_book_max", "ask_last_balance"}),
-    sections={"check_depth_of_market": Section(used=frozenset({"enabled", "bids_to_ask_delta"}))},
-    ignored={"check_depth_of_market": LIVE, "ignore_buying_expired_candle_after": LIVE},
+    used=words("price_side price_last_balance use_order_book order_book_top order_book_min order_book_max ask_last_balance"),
+    sections={"check_depth_of_market": Section(used=words("enabled bids_to_ask_delta"))},
+    ignored=each("ignore_buying_expired_candle_after", LIVE),
 )
 
 EXCHANGE = Section(
-    used=frozenset({"pair_whitelist", "pair_blacklist", "use_public_trades", "unknown_fee_rate"}),
+    used=words("pair_whitelist pair_blacklist use_public_trades unknown_fee_rate"),
     rules={"name": Rule(re.compile(r"[A-Za-z0-9_]{1,40}"), "must be the name of an exchange, such as binance")},
-    ignored={
-        **dict.fromkeys(("log_responses", "enable_ws", "outdated_offset", "markets_refresh_interval", "trades_refresh_interval"), LIVE),
-        **dict.fromkeys(("skip_open_order_update", "skip_pair_validation", "sandbox", "only_from_ccxt"), LIVE),
-    },
-    refused={
-        **dict.fromkeys(
-            (
-                *("key", "secret", "password", "uid", "api_key", "apiKey", "account_id", "accountId"),
-                *("wallet_address", "walletAddress", "private_key", "privateKey", "token"),
-            ),
-            SECRET,
-        ),
-        **dict.fromkeys(("ccxt_config", "ccxt_sync_config", "ccxt_async_config"), "it may carry secrets, URLs and proxies"),
-        "_ft_has_params": "it changes what freqtrade knows of the exchange; set it in the worker's FREQTRADE_CONFIG",
-        "demo_trading": NETWORK,
-    },
+    ignored=each("log_responses enable_ws outdated_offset markets_refresh_interval trades_refresh_interval", LIVE)
+    | each("skip_open_order_update skip_pair_validation sandbox only_from_ccxt", LIVE),
+    refused=each("key secret password uid api_key apiKey account_id accountId token", SECRET)
+    | each("wallet_address walletAddress private_key privateKey", SECRET)
+    | each("ccxt_config ccxt_sync_config ccxt_async_config", "it may carry secrets, URLs and proxies")
+    | each("_ft_has_params", "it changes what freqtrade knows of the exchange; set it in the worker's FREQTRADE_CONFIG")
+    | each("demo_trading", NETWORK),
 )
 
 FREQAI = Section(
-    used=frozenset(
-        {
-            *("enabled", "conv_width", "train_period_days", "backtest_period_days", "save_backtest_models", "continual_learning", "keras"),
-            *(
-                "fit_live_predictions_candles",
-                "data_kitchen_thread_count",
-                "override_exchange_check",
-                "override_exchange_checks",
-                "reduce_df_footprint",
-            ),
-        }
-    ),
+    used=words("enabled conv_width train_period_days backtest_period_days save_backtest_models continual_learning keras")
+    | words("fit_live_predictions_candles data_kitchen_thread_count override_exchange_check override_exchange_checks reduce_df_footprint"),
     rules={"identifier": AN_IDENTIFIER},
     sections={
-        "feature_parameters": Section(
-            rules={"include_timeframes": A_TIMEFRAME},
-            open=True,
-        ),
+        "feature_parameters": Section(rules={"include_timeframes": A_TIMEFRAME}, open=True),
         "data_split_parameters": Section(open=True),
         "model_training_parameters": Section(open=True),
         "rl_config": Section(rules={"model_type": A_NAME, "policy_type": A_NAME}, open=True),
     },
-    ignored=dict.fromkeys(
-        (
-            "live_retrain_hours",
-            "expiration_hours",
-            "purge_old_models",
-            "write_metrics_to_disk",
-            "activate_tensorboard",
-            "wait_for_training_iteration_on_reload",
-        ),
-        LIVE,
-    ),
+    ignored=each("live_retrain_hours expiration_hours purge_old_models", LIVE)
+    | each("write_metrics_to_disk activate_tensorboard wait_for_training_iteration_on_reload", LIVE),
 )
 
+WHAT_TO_TEST = (
+    words("pairs pairlists dataformat_ohlcv dataformat_trades enable_dynamic_pairlist recursive_strategy_search")
+    | words("startup_candle_count process_only_new_candles disable_dataframe_checks reduce_df_footprint ignore_buying_expired_candle_after")
+    | words("trading_mode margin_mode")
+)
+MONEY = (
+    words("stake_amount dry_run_wallet available_capital tradable_balance_ratio amend_last_stake_amount last_stake_amount_min_ratio")
+    | words("amount_reserve_percent fee max_open_trades position_stacking futures_funding_rate liquidation_buffer")
+    | words("position_adjustment_enable max_entry_position_adjustment custom_price_max_distance_ratio")
+)
+WHEN_TO_LEAVE = (
+    words("minimal_roi stoploss use_custom_stoploss enable_protections")
+    | words("trailing_stop trailing_stop_positive trailing_stop_positive_offset trailing_only_offset_is_reached")
+    | words("use_exit_signal exit_profit_only exit_profit_offset ignore_roi_if_entry_signal")
+)
+OLD_NAMES = words("use_sell_signal sell_profit_only sell_profit_offset ignore_roi_if_buy_signal")
+"""Of older configs; freqtrade still translates them."""
+WHAT_TO_REPORT = words("export backtest_breakdown backtest_notes backtest_show_pair_list verbosity")
+
 CONFIG = Section(
-    used=frozenset(
-        {
-            # what to test, and on which candles
-            *("pairs", "pairlists", "dataformat_ohlcv", "dataformat_trades", "enable_dynamic_pairlist", "recursive_strategy_search"),
-            *(
-                "startup_candle_count",
-                "process_only_new_candles",
-                "disable_dataframe_checks",
-                "reduce_df_footprint",
-                "ignore_buying_expired_candle_after",
-            ),
-            # money
-            *("stake_amount", "dry_run_wallet", "available_capital", "tradable_balance_ratio", "amend_last_stake_amount"),
-            *("last_stake_amount_min_ratio", "amount_reserve_percent", "fee", "max_open_trades", "position_stacking", "futures_funding_rate"),
-            *("trading_mode", "margin_mode", "liquidation_buffer"),
-            # when to leave
-            *(
-                "minimal_roi",
-                "stoploss",
-                "trailing_stop",
-                "trailing_stop_positive",
-                "trailing_stop_positive_offset",
-                "trailing_only_offset_is_reached",
-            ),
-            *("use_custom_stoploss", "use_exit_signal", "exit_profit_only", "exit_profit_offset", "ignore_roi_if_entry_signal", "enable_protections"),
-            *("position_adjustment_enable", "max_entry_position_adjustment", "custom_price_max_distance_ratio"),
-            # names of older configs, which freqtrade still translates
-            *("use_sell_signal", "sell_profit_only", "sell_profit_offset", "ignore_roi_if_buy_signal"),
-            # what the report holds
-            *("export", "backtest_breakdown", "backtest_notes", "backtest_show_pair_list", "verbosity"),
-        }
-    ),
+    used=WHAT_TO_TEST | MONEY | WHEN_TO_LEAVE | OLD_NAMES | WHAT_TO_REPORT,
     rules={
         "timerange": A_TIMERANGE,
         "timeframe": A_TIMEFRAME,
@@ -170,77 +138,41 @@ CONFIG = Section(
         "bid_strategy": PRICING,
         "ask_strategy": PRICING,
         "order_types": Section(
-            used=frozenset(
-                {
-                    *("entry", "exit", "force_exit", "force_entry", "emergency_exit", "stoploss", "stoploss_on_exchange", "stoploss_price_type"),
-                    *("stoploss_on_exchange_interval", "stoploss_on_exchange_limit_ratio"),
-                    *("buy", "sell", "emergencysell", "forcesell", "forcebuy", "emergencyexit", "forceexit", "forceentry"),
-                }
-            )
+            used=words("entry exit force_exit force_entry emergency_exit stoploss stoploss_on_exchange stoploss_price_type")
+            | words("stoploss_on_exchange_interval stoploss_on_exchange_limit_ratio")
+            | words("buy sell emergencysell forcesell forcebuy emergencyexit forceexit forceentry"),
         ),
-        "order_time_in_force": Section(used=frozenset({"entry", "exit", "buy", "sell"})),
-        "unfilledtimeout": Section(used=frozenset({"entry", "exit", "exit_timeout_count", "unit", "buy", "sell"})),
-        "orderflow": Section(
-            used=frozenset({"cache_size", "max_candles", "scale", "stacked_imbalance_range", "imbalance_volume", "imbalance_ratio"}),
-        ),
-        "experimental": Section(used=frozenset({"block_bad_exchanges"})),
+        "order_time_in_force": Section(used=words("entry exit buy sell")),
+        "unfilledtimeout": Section(used=words("entry exit exit_timeout_count unit buy sell")),
+        "orderflow": Section(used=words("cache_size max_candles scale stacked_imbalance_range imbalance_volume imbalance_ratio")),
+        "experimental": Section(used=words("block_bad_exchanges")),
     },
-    ignored={
-        **dict.fromkeys(("telegram", "discord", "webhook", "api_server", "fiat_display_currency"), MESSAGING),
-        **dict.fromkeys(("dry_run", "bot_name", "initial_state", "force_entry_enable", "forcebuy_enable", "cancel_open_orders_on_exit"), LIVE),
-        **dict.fromkeys(("internals", "external_message_consumer", "coingecko", "liquidation_warn_ratio", "skip_wallet_history_migration"), LIVE),
-        **dict.fromkeys(("new_pairs_days", "download_trades", "days", "timeframes", "erase", "prepend_data", "include_inactive"), DOWNLOAD),
-        **dict.fromkeys(
-            (
-                *(
-                    "epochs",
-                    "early_stop",
-                    "spaces",
-                    "analyze_per_epoch",
-                    "print_all",
-                    "hyperopt_jobs",
-                    "hyperopt_random_state",
-                    "hyperopt_min_trades",
-                    "hyperopt_loss",
-                ),
-                *("hyperopt", "effort", "mode", "minimum_trade_amount", "targeted_trade_amount", "startup_candle"),
-            ),
-            HYPEROPT,
-        ),
-        "strategy": "the command's strategy_name says it",
-        "runmode": FIXED,
-        "backtest_cache": "each job runs afresh",
-        "disableparamexport": HYPEROPT,
-        "print_colorized": FIXED,
-        "pairlist_refresh_period": LIVE,
-        "$schema": "it's for editors",
-        "version": "it's for people",
-    },
-    refused={
-        **dict.fromkeys(
-            ("strategy_path", "freqaimodel_path", "hyperopt_path", "user_data_dir", "datadir", "exportfilename", "exportdirectory"), PATH
-        ),
-        **dict.fromkeys(("lookahead_analysis_exportfilename", "analysis_csv_path", "hyperoptexportfilename", "logfile", "pairs_file"), PATH),
-        **dict.fromkeys(("log_config", "add_config_files", "config_files", "config", "original_config"), CODE),
-        **dict.fromkeys(("db_url", "db_url_from"), "the URL of a database, which may carry a password; a backtest uses none"),
-        "strategy_list": "one strategy a job: send a command for each",
-        "freqai_backtest_live_models": "it needs the models of a running bot",
-        "edge": "freqtrade removed it",
-        "protections": "freqtrade takes protections from the strategy only; enable_protections turns them on",
-        "ticker_interval": "freqtrade renamed it to timeframe",
-    },
+    ignored=each("telegram discord webhook api_server fiat_display_currency", MESSAGING)
+    | each("dry_run bot_name initial_state force_entry_enable forcebuy_enable cancel_open_orders_on_exit pairlist_refresh_period", LIVE)
+    | each("internals external_message_consumer coingecko liquidation_warn_ratio skip_wallet_history_migration", LIVE)
+    | each("new_pairs_days download_trades days timeframes erase prepend_data include_inactive", DOWNLOAD)
+    | each("epochs early_stop spaces analyze_per_epoch print_all hyperopt_jobs hyperopt_random_state hyperopt_min_trades hyperopt_loss", HYPEROPT)
+    | each("hyperopt effort mode minimum_trade_amount targeted_trade_amount startup_candle disableparamexport", HYPEROPT)
+    | each("runmode print_colorized", FIXED)
+    | each("strategy", "the command's strategy_name says it")
+    | each("backtest_cache", "each job runs afresh")
+    | each("$schema", "it's for editors")
+    | each("version", "it's for people"),
+    refused=each("strategy_path freqaimodel_path hyperopt_path user_data_dir datadir exportfilename exportdirectory", PATH)
+    | each("lookahead_analysis_exportfilename analysis_csv_path hyperoptexportfilename logfile pairs_file", PATH)
+    | each("log_config add_config_files config_files config original_config", CODE)
+    | each("db_url db_url_from", "the URL of a database, which may carry a password; a backtest uses none")
+    | each("strategy_list", "one strategy a job: send a command for each")
+    | each("freqai_backtest_live_models", "it needs the models of a running bot")
+    | each("edge", "freqtrade removed it")
+    | each("protections", "freqtrade takes protections from the strategy only; enable_protections turns them on")
+    | each("ticker_interval", "freqtrade renamed it to timeframe"),
 )
 
-PAIRLISTS_REFUSED = {
-    **dict.fromkeys(("RemotePairList", "ProducerPairList", "MarketCapPairList"), NETWORK),
-    **dict.fromkeys(("PriceFilter", "PrecisionFilter"), "it needs today's tickers from the exchange, " + NETWORK),
-    **dict.fromkeys(
-        ("VolumePairList", "PercentChangePairList", "AgeFilter", "DelistFilter", "SpreadFilter", "VolatilityFilter", "RangeStabilityFilter"),
-        "freqtrade's own backtesting doesn't support it; use StaticPairList",
-    ),
-}
-PAIRLISTS_USED = frozenset(
-    {
-        *("StaticPairList", "CrossMarketPairList", "PairInformationFilter", "OffsetFilter", "ShuffleFilter", "PerformanceFilter", "FullTradesFilter"),
-    }
+PAIRLISTS_USED = words("StaticPairList CrossMarketPairList PairInformationFilter OffsetFilter ShuffleFilter PerformanceFilter FullTradesFilter")
+PAIRLISTS_REFUSED = (
+    each("RemotePairList ProducerPairList MarketCapPairList", NETWORK)
+    | each("PriceFilter PrecisionFilter", f"it needs today's tickers from the exchange, {NETWORK}")
+    | each("VolumePairList PercentChangePairList AgeFilter DelistFilter", NOT_BACKTESTED)
+    | each("SpreadFilter VolatilityFilter RangeStabilityFilter", NOT_BACKTESTED)
 )

@@ -5,6 +5,7 @@ freqtrade keeps global state, so a process runs one backtest and ends.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import resource
 import time
@@ -81,7 +82,8 @@ def run(job: Job, params: BacktestParams, settings: BacktestingSettings) -> dict
         with freqtrade_log(workspace.log_file) as attach_log, translated_failures(job):
             result = _backtest(job, params, settings, workspace, stages, attach_log)
     except Exception as exc:
-        exc.add_note(f"freqtrade's log: {job.artifact(workspace.log_file)['uri']}")
+        with contextlib.suppress(Exception):  # a full disk must not hide why the backtest failed
+            exc.add_note(f"freqtrade's log: {job.artifact(workspace.log_file, media_type='text/plain')['uri']}")
         raise
     result["artifacts"] = _store(job, workspace)
     stages.report("stats", 1, 1)

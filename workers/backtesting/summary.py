@@ -44,13 +44,13 @@ def summarise(name: str, stats: Mapping[str, Any]) -> dict[str, Any]:
 
 def json_safe(value: Any) -> Any:
     """The value as JSON holds it: numpy and pandas scalars as numbers, NaN and infinity as null, times as ISO 8601 in UTC."""
+    if isinstance(value, Enum):
+        value = value.value
     if hasattr(value, "item") and not isinstance(value, int | float):  # a numpy scalar
         value = value.item()
     match value:
         case None | bool() | str() as plain:
-            return plain.value if isinstance(plain, Enum) else plain
-        case Enum():
-            return json_safe(value.value)
+            return plain
         case int():
             return int(value)
         case float():
