@@ -40,7 +40,7 @@ from workers.errors import Retryable
 from workers.handlers import handler
 from workers.job import Job
 
-PRELOAD = ("numpy", "no_such_module_for_tests")
+PRELOAD = ("numpy.random", "no_such_module_for_tests")
 """One that is there, one that isn't: the second must do no harm."""
 
 IMPORTED_BY = os.getpid()
@@ -221,7 +221,7 @@ def environ(_job: Job, _data: dict[str, Any]) -> dict[str, Any]:
         "imported_by": IMPORTED_BY,
         "environ": _environment("self"),
         "parent_environ": _environment(str(os.getppid())),
-        "preloaded": "numpy" in sys.modules,
+        "preloaded": "numpy.random" in sys.modules,
         "modules": sorted({name.split(".")[0] for name in sys.modules}),
         "fds": _open_files(),
         "threads": sorted(thread.name for thread in threading.enumerate()),

@@ -16,9 +16,7 @@ import asyncio
 import importlib
 import os
 from collections.abc import Mapping
-from typing import cast
 
-from streams.settings import Settings
 from workers.child_process import ChildProcess, JobRequest
 from workers.environment import job_environment
 from workers.handlers import HANDLERS
@@ -91,8 +89,7 @@ class ChildServer:
             if self._zygote is None:
                 for name in self._imports:  # cheap: what is heavy stands in PRELOAD. Tells the variables that the handlers declare.
                     importlib.import_module(name)
-                # (mypy takes `type` inside Handler for its field of that name)
-                declared = [cast("type[Settings] | None", handler.settings) for handler in HANDLERS.values()]
+                declared = [handler.settings for handler in HANDLERS.values()]
                 env = job_environment(self._env, [settings for settings in declared if settings is not None])
                 self._zygote = await ZygoteLink.start(self._imports, env)
             return self._zygote

@@ -72,6 +72,31 @@ async def test_kill_9_of_the_child_server_is_a_crash_and_the_next_job_gets_a_new
     assert children.pid not in {None, first}
 
 
+async def test_a_job_whose_connection_is_lost_ends_with_its_group(children: ChildServer, job_request: Any, tmp_path: Path) -> None:
+    child = await children.spawn(job_request("test.spawn", "job", wait_seconds=3600))
+    marker = tmp_path / "jobs/job/grandchild"
+    await async_wait_until(marker.exists)
+    child.abandon()
+    outcome = await child.wait()
+    assert isinstance(outcome, Crashed)
+    assert not runs(child.pid)
+    await async_wait_until(lambda: not runs(int(marker.read_text())), GONE_SECONDS)
+
+
+async def test_a_result_that_is_read_after_the_exit_report_counts(children: ChildServer, job_request: Any) -> None:
+    child = await children.spawn(job_request("test.large", size=100_000))
+    wait_until(lambda: not runs(child.pid))  # blocks the event loop: result and report both wait to be read
+    link = children._zygote
+    assert link is not None
+
+    def report_is_read() -> bool:
+        link._read()
+        return child._outcome is not None
+
+    wait_until(report_is_read)  # the report first
+    assert isinstance(await child.wait(), Succeeded)
+
+
 async def test_spawns_that_meet_a_dying_server_fail_in_a_retryable_way(children: ChildServer, job_request: Any) -> None:
     await children.start()
     assert children.pid is not None
