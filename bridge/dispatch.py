@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import logging
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import redis
+from celery import Task
 from celery.exceptions import Reject
 from celery.utils.time import maybe_iso8601, maybe_make_aware
 from kombu.utils.json import dumps
@@ -26,14 +27,11 @@ from streams.errors import PayloadTooLarge
 from streams.jobs import lifecycle
 from streams.jobs.messages import Command
 
-if TYPE_CHECKING:
-    from bridge.task import StreamTask
-
 logger = logging.getLogger(__name__)
 
 
-def dispatch(task: StreamTask, payload: Any) -> lifecycle.Dispatched:
-    """Send a payload as the command of the task's current request.
+def dispatch(task: Task, payload: Any) -> lifecycle.Dispatched:
+    """Send a payload as the command of a bridged task's current request.
 
     Raises:
         EncodeError: the payload holds a value that can't go over the wire; nothing was sent.
@@ -72,7 +70,7 @@ def dispatch(task: StreamTask, payload: Any) -> lifecycle.Dispatched:
     return dispatched
 
 
-def _plain(task: StreamTask, payload: Any, limit: int) -> Any:
+def _plain(task: Task, payload: Any, limit: int) -> Any:
     data = payload.model_dump(mode="json") if isinstance(payload, BaseModel) else payload
     size = len(encode_json(data))
     if size > limit:
@@ -82,14 +80,14 @@ def _plain(task: StreamTask, payload: Any, limit: int) -> Any:
     return data
 
 
-def _moment(task: StreamTask, expires: Any) -> datetime | None:
+def _moment(task: Task, expires: Any) -> datetime | None:
     if expires is None:
         return None
     moment: datetime = maybe_make_aware(maybe_iso8601(expires), task.app.timezone)
     return moment
 
 
-def _store_dispatched(task: StreamTask, run: identity.CurrentRun) -> None:
+def _store_dispatched(task: Task, run: identity.CurrentRun) -> None:
     request, backend = task.request, task.backend
     ignored = request.ignore_result if request.ignore_result is not None else task.ignore_result
     if ignored:
