@@ -99,7 +99,19 @@ class WorkerRuntime:
                 logger.info("Redis answers again; after a lost connection nothing is claimed from others for one lease (%g s)", self.settings.lease_seconds)
                 failures = 0
             for entry in entries:
-                self._runs[asyncio.create_task(self._handle(entry))] = None
+                if self._stop.is_set():
+                    await self._give_back(entry)
+                else:
+                    self._runs[asyncio.create_task(self._handle(entry))] = None
+
+    async def _give_back(self, entry: Entry) -> None:
+        """The stop came while this was being read."""
+        try:
+            await self.reader.give_back(entry, to=lifecycle.HANDED_BACK, idle_ms=lifecycle.HANDED_BACK_IDLE_MS)
+        except (*CONNECTION_ERRORS, redis.RedisError) as exc:
+            logger.warning("entry %s: not begun, and not given back either (%s): others take it after a lease", entry.id, exc)
+        else:
+            logger.info("entry %s: given back", entry.id)
 
     async def _wait_for_any(self, other: asyncio.Task[object] | asyncio.Task[bool] | asyncio.Task[None]) -> None:
         await asyncio.wait([*self._runs, other], return_when=asyncio.FIRST_COMPLETED)

@@ -103,6 +103,14 @@ class GroupReader:
         """The entry is acknowledged, or given up: it may be given to this consumer again."""
         self.in_hand.discard(entry.key)
 
+    async def give_back(self, entry: Entry, *, to: str, idle_ms: int) -> None:
+        """Return an entry that was read and not begun, in the name of `to`: the delivery isn't counted, and others may take it at once."""
+        pending = await self.client.xpending_range(entry.stream, self.group, entry.id, entry.id, 1, self.consumer)
+        if pending:
+            count = max(0, int(pending[0]["times_delivered"]) - 1)
+            await self.client.xclaim(entry.stream, self.group, to, 0, [entry.id], idle=idle_ms, retrycount=count, justid=True)
+        self.done(entry)
+
     async def ack(self, *entries: Entry) -> None:
         """Acknowledge entries that need nothing else."""
         for stream in {entry.stream for entry in entries}:
