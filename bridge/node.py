@@ -99,8 +99,7 @@ class BridgeReader:
                         loaded = True
                         logger.info("bridge: reading results at %s", without_password(settings.redis_url))
                     entries = await reader.read(max(1, self.capacity - self._busy), block_ms=BLOCK_MS)
-                    for entry in entries:
-                        await self._handle(reader, entry)
+                    await self._handle_all(reader, entries)
                 except CONNECTION_ERRORS as exc:
                     loaded = False  # it may come back empty
                     logger.warning("bridge: Redis at %s: %s: %s; trying again", without_password(settings.redis_url), type(exc).__name__, exc)
@@ -120,6 +119,19 @@ class BridgeReader:
                 while self._busy >= limit:
                     self._freed.clear()
                     await self._freed.wait()
+
+    async def _handle_all(self, reader: GroupReader, entries: list[Entry]) -> None:
+        """What can't be handled now stays pending, and is claimed after the lease like everybody else's."""
+        for number, entry in enumerate(entries):
+            try:
+                await self._handle(reader, entry)
+            except CONNECTION_ERRORS:
+                for unhandled in entries[number:]:
+                    reader.done(unhandled)
+                raise
+            except Exception:
+                logger.exception("bridge: entry %s on %s can't be handled now", entry.id, entry.stream)
+                reader.done(entry)
 
     async def _handle(self, reader: GroupReader, entry: Entry) -> None:
         if entry.stream not in self.results:
@@ -141,8 +153,10 @@ class BridgeReader:
     async def _handle_status(self, reader: GroupReader, entry: Entry) -> None:
         try:
             self.resumer.show(Status.from_redis_dict(entry.fields))
-        except DecodeError as exc:
-            logger.warning("status %s on %s is dropped: %s", entry.id, entry.stream, exc)
+        except CONNECTION_ERRORS:
+            raise
+        except Exception as exc:  # noqa: BLE001 - a status is news, never worth a second try
+            logger.warning("status %s on %s is dropped: %s: %s", entry.id, entry.stream, type(exc).__name__, exc)
         await reader.ack(entry)
 
     async def _keep_aside(self, reader: GroupReader, entry: Entry, reason: str) -> None:
