@@ -193,7 +193,8 @@ def _simulate(backtesting: Any, stages: Stages) -> dict[str, Any]:
 
 def _store(job: Job, workspace: Workspace) -> list[dict[str, Any]]:
     """freqtrade's own files keep their layout, so that `freqtrade backtesting-show` and FreqUI open the stored folder."""
-    results = sorted(path for path in workspace.results.iterdir() if path.is_file())
+    # The zip first: it is what people look for.
+    results = sorted((path for path in workspace.results.iterdir() if path.is_file()), key=lambda path: (path.suffix != ".zip", path.name))
     return [
         *(job.artifact(path, name=f"backtest_results/{path.name}") for path in results),
         job.artifact(workspace.manifest_file),
