@@ -22,7 +22,6 @@ worker_prefetch_multiplier = 4
 timezone = "UTC"
 
 beat_schedule = {
-    "promote-due": {"task": "tasks.maintenance.promote_due", "schedule": 2.0, "options": {"expires": 10.0}},
     "repair-open": {"task": "tasks.maintenance.repair_open", "schedule": 60.0, "options": {"expires": 60.0}},
     "trim-done": {"task": "tasks.maintenance.trim_done", "schedule": 300.0, "options": {"expires": 300.0}},
 }

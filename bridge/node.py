@@ -6,11 +6,13 @@ import asyncio
 import contextlib
 import logging
 import threading
+import time
 from typing import Any
 
 from celery import bootsteps
 
 from bridge.connection import Connection
+from bridge.maintenance import promote_due
 from bridge.resume import Resumer, WonResult
 from streams.bus.clients import CONNECTION_ERRORS, connect_async
 from streams.bus.functions import load_library
@@ -24,6 +26,7 @@ from streams.redact import without_password
 logger = logging.getLogger(__name__)
 
 BLOCK_MS = 500
+PROMOTE_EVERY_SECONDS = 1.0
 STOP_SECONDS = 30.0
 
 
@@ -65,6 +68,8 @@ class BridgeReader:
         self.statuses = [self.connection.keys.stream(service.status) for service in SERVICES.values()]
         self._stop = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._loaded = False
+        self._promoted_at = 0.0
         self._busy = 0
         self._freed = asyncio.Event()
 
@@ -90,18 +95,14 @@ class BridgeReader:
             lease=settings.result_lease,
             recover_own=False,
         )
-        loaded = False
         try:
             while not self._stop.is_set():
                 try:
-                    if not loaded:
-                        load_library(self.connection.client)
-                        loaded = True
-                        logger.info("bridge: reading results at %s", without_password(settings.redis_url))
+                    self._upkeep()
                     entries = await reader.read(max(1, self.capacity - self._busy), block_ms=BLOCK_MS)
                     await self._handle_all(reader, entries)
                 except CONNECTION_ERRORS as exc:
-                    loaded = False  # it may come back empty
+                    self._loaded = False  # it may come back empty
                     logger.warning("bridge: Redis at %s: %s: %s; trying again", without_password(settings.redis_url), type(exc).__name__, exc)
                     await asyncio.sleep(1.0)
                 except Exception:
@@ -111,6 +112,16 @@ class BridgeReader:
             await self._wait_until_below(1)
         finally:
             await client.aclose()
+
+    def _upkeep(self) -> None:
+        """The function library is there, and what was delayed goes on in time. Here rather than by beat: each second of it is a second of a job's."""
+        if not self._loaded:
+            load_library(self.connection.client)
+            self._loaded = True
+            logger.info("bridge: reading results at %s", without_password(self.connection.settings.redis_url))
+        if time.monotonic() - self._promoted_at >= PROMOTE_EVERY_SECONDS:
+            promote_due(self.connection)
+            self._promoted_at = time.monotonic()
 
     async def _wait_until_below(self, limit: int) -> None:
         """Until fewer than `limit` results are being resolved; no longer than a stop may take."""

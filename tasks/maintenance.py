@@ -1,16 +1,10 @@
-"""Upkeep of the streams, sent by beat."""
+"""Upkeep of the streams, sent by beat. Delayed commands are put back by the bridge itself, each second."""
 
 from __future__ import annotations
 
 from bridge import maintenance
 from bridge.connection import Connection
 from tasks.celery import app
-
-
-@app.task(ignore_result=True)
-def promote_due() -> int:
-    """Put delayed commands back on their streams."""
-    return maintenance.promote_due(Connection.of(app))
 
 
 @app.task(ignore_result=True)
