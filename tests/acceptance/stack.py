@@ -91,9 +91,10 @@ class Process(StackProcess):
         return sum(process.memory_info().rss for process in self.family())
 
     def crash(self) -> None:
-        """SIGKILL to the process alone."""
-        self._family += self.family()
-        self.kill()
+        """SIGKILL to the process alone, if it runs."""
+        if self.running:
+            self._family += self.family()
+            self.kill()
 
     def pause(self) -> None:
         os.kill(self.pid, signal.SIGSTOP)
