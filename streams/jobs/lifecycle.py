@@ -198,6 +198,7 @@ def retry_later(
             delivery.command.callback_stream,
             keys.stream(service.dead_letters),
             keys.delayed(service.name),
+            keys.job(delivery.publish_id),
             keys.run(service.name, delivery.publish_id),
         ),
         (
@@ -220,7 +221,10 @@ def retry_later(
 def dead_letter(
     keys: Keys, service: Service, *, consumer: str, entry: str, fields: dict[str, str], reason: str, error: JobErrorInfo, worker: str, pid: int
 ) -> FunctionCall[str]:
-    """R6, for an entry that can't be taken up: parked with its own fields; a result goes out when they still say to whom."""
+    """R6, for an entry that can't be taken up: parked with its own fields; a result goes out when they still say to whom.
+
+    Returns `dead_lettered`, `resolved` (its publish has ended already: only acknowledged) or `lost`.
+    """
     publish_id = fields.get("publish_id") or f"entry:{entry}"
     sender = {"schema": "1", "worker": worker, "pid": str(pid)}
     callback = fields.get("callback_stream", "")
@@ -232,6 +236,7 @@ def dead_letter(
             keys.stream(service.commands),
             callback or keys.stream(service.results),
             keys.stream(service.dead_letters),
+            keys.job(publish_id),
             keys.run(service.name, publish_id),
         ),
         (service.group, consumer, entry, reason, encode_json(error), 1, moment(), *flat(sender)),

@@ -38,9 +38,16 @@ local function field(fields, name)
   return nil
 end
 
--- unpack() has a limit of some 8,000 values on Lua's stack; messages have a few dozen fields.
+-- unpack() has a limit of some 8,000 values on Lua's stack; messages have a few dozen fields. A foreign entry with more is kept as one value.
 local function xadd(stream, fields)
+  if #fields > 4000 then fields = { 'packed', cmsgpack.pack(fields) } end
   return redis.call('XADD', stream, '*', unpack(fields))
+end
+
+-- For what goes to a stream that a message names, or that only informs: nil when it can't be written (the key is of another type).
+local function try_xadd(stream, ...)
+  local entry = redis.pcall('XADD', stream, ...)
+  return type(entry) == 'string' and entry or nil
 end
 
 local function joined(...)
@@ -84,9 +91,33 @@ end
 local function group_floor(stream, info)
   if info['pending'] > 0 then return redis.call('XPENDING', stream, info['name'])[2] end
   local ms, seq = string.match(info['last-delivered-id'], '(%d+)-(%d+)')
+  if #seq > 15 then return info['last-delivered-id'] end -- Lua can't count that far: an id that somebody chose; the entry itself stays
   return ms .. '-' .. string.format('%.0f', tonumber(seq) + 1)
 end
 
+-- How a publish stands, for a worker that holds its entry: 'resolved' (or about to be), 'cancelled', 'open', or nil without a ledger.
+local function standing(job)
+  local phase, winner, cancel = unpack(redis.call('HMGET', job, 'phase', 'winner', 'cancel'))
+  if phase == 'closed' or winner then return 'resolved' end
+  if cancel then return 'cancelled' end
+  return phase and 'open' or nil
+end
+
+-- Nobody resolves what has no ledger (a foreign producer's command): its half of one goes by itself. With a ledger it stays until R9.
+local WITHOUT_LEDGER_MS = 7 * 24 * 3600 * 1000
+local function keep_run(run, has_ledger)
+  if has_ledger then redis.call('PERSIST', run) else redis.call('PEXPIRE', run, WITHOUT_LEDGER_MS) end
+end
+
+-- The fields of a command: of its entry, or when that is gone, as it was dispatched; else nil.
+local function command_fields(stream, entry, job)
+  local fields = entry_fields(stream, entry)
+  if fields then return fields end
+  local packed = redis.call('HGET', job, 'command')
+  return packed and cmsgpack.unpack(packed) or nil
+end
+
+local SOURCE_FIELDS = { source_stream = 1, source_id = 1 }
 local DEAD_FIELDS = { source_stream = 1, source_id = 1, reason = 1, error = 1, deliveries = 1, worker = 1, first_failed_at = 1, last_failed_at = 1 }
 
 -- Park a command (R6): the dead letter, and the `dead_lettered` result, together. The caller acknowledges.
@@ -97,9 +128,9 @@ local function park(dead, results, run, stream, entry, fields, reason, failure, 
     'source_stream', stream, 'source_id', entry, 'reason', reason, 'error', failure, 'deliveries', deliveries,
     'worker', field(sender, 'worker') or '', 'first_failed_at', first, 'last_failed_at', at }))
   if field(sender, 'task_id') then
-    local result = xadd(results, joined(sender, { 'status', 'dead_lettered', 'reason', reason, 'dead_letter_id', letter,
-      'deliveries', deliveries, 'error', failure, 'finished_at', at }))
-    redis.call('HSET', run, 'result_id', result)
+    local result = try_xadd(results, '*', unpack(joined(sender, { 'status', 'dead_lettered', 'reason', reason, 'dead_letter_id', letter,
+      'deliveries', deliveries, 'error', failure, 'finished_at', at })))
+    if result then redis.call('HSET', run, 'result_id', result) end
   end
   return letter
 end

@@ -8,20 +8,24 @@ redis.register_function('csb1_dispatch', function(keys, args)
   local known = redis.call('HGET', job, 'seq')
   if known then return { 'duplicate', known, redis.call('HGET', job, 'entry') or '' } end
 
+  -- The message goes out before the ledger is written: if its stream can't be written, no ledger stays behind that waits for ever.
   local seq = redis.call('HINCRBY', task, 'seq', 1)
-  redis.call('HSET', task, 'publish:' .. seq, publish)
-  redis.call('PERSIST', task)
+  local cancelled = redis.call('EXISTS', flag) == 1
   local command = joined(from(args, 9), { 'attempt', seq, 'publish_id', publish })
-  redis.call('HSET', job, 'publish', publish, 'task_id', task_id, 'lineage', lineage, 'retries', retries, 'seq', seq, 'service', service,
-    'phase', 'open', 'ctx', context, 'command', cmsgpack.pack(command), 'dispatched_at', now)
-  redis.call('ZADD', open, now, publish)
-
-  if redis.call('EXISTS', flag) == 1 then
+  local ledger = { 'publish', publish, 'task_id', task_id, 'lineage', lineage, 'retries', retries, 'seq', seq, 'service', service,
+    'phase', 'open', 'ctx', context, 'command', cmsgpack.pack(command), 'dispatched_at', now }
+  local entry = ''
+  if cancelled then
     local result = xadd(results, { 'schema', '1', 'task_id', task_id, 'attempt', seq, 'publish_id', publish, 'status', 'cancelled', 'finished_at', moment })
-    redis.call('HSET', job, 'cancel', 1, 'result_id', result)
-    return { 'cancelled', seq, '' }
+    ledger = joined(ledger, { 'cancel', 1, 'result_id', result })
+  else
+    entry = xadd(commands, command)
+    ledger = joined(ledger, { 'entry', entry })
   end
-  local entry = xadd(commands, command)
-  redis.call('HSET', job, 'entry', entry)
-  return { 'sent', seq, entry }
+  redis.call('HSET', job, unpack(ledger))
+  redis.call('HSET', task, 'publish:' .. seq, publish)
+  redis.call('HINCRBY', task, 'open', 1)
+  redis.call('PERSIST', task)
+  redis.call('ZADD', open, now, publish)
+  return { cancelled and 'cancelled' or 'sent', seq, entry }
 end)

@@ -15,34 +15,39 @@ redis.register_function('csb1_take_up', function(keys, args)
   if redis.call('HGET', run, 'nonce') == nonce then
     return { 'run', redis.call('HGET', run, 'token'), redis.call('HGET', run, 'runs') }
   end
-  local ledger = redis.call('HMGET', job, 'phase', 'winner', 'cancel')
-  local function answer(verdict)
-    local result = xadd(results, joined(sender, { 'status', verdict, 'finished_at', moment }))
+  local function park_it(reason, failure, deliveries)
+    park(dead, results, run, commands, entry, command_fields(commands, entry, job) or sender, reason, failure, deliveries, moment, sender)
+    redis.call('XACK', commands, group, entry)
+    keep_run(run, redis.call('EXISTS', job) == 1)
+    return { 'dead_lettered' }
+  end
+  local function answer(status)
+    local result = try_xadd(results, '*', unpack(joined(sender, { 'status', status, 'finished_at', moment })))
+    if not result then return park_it('undecodable', cjson.encode({ type = 'DecodeError', message = 'callback_stream is no stream' }), row[4]) end
     redis.call('XACK', commands, group, entry)
     redis.call('HSET', run, 'result_id', result)
-    return { verdict }
+    keep_run(run, redis.call('EXISTS', job) == 1)
+    return { status }
   end
-  if ledger[1] == 'closed' or ledger[2] then
+  local stands = standing(job)
+  if stands == 'resolved' then
     redis.call('XACK', commands, group, entry)
     return { 'resolved' }
   end
-  if ledger[3] then return answer('cancelled') end
+  if stands == 'cancelled' then return answer('cancelled') end
   if expires ~= '' and tonumber(expires) <= tonumber(now) then return answer('expired') end
 
   local before = tonumber(redis.call('HGET', run, 'runs') or 0)
   local delivery = math.max(before + 1, tonumber(carried) + row[4])
   if delivery > tonumber(max) then
-    local fields = entry_fields(commands, entry) or sender
     local failure = redis.call('HGET', run, 'failure')
-      or cjson.encode({ type = 'WorkerCrashed', message = 'each worker that ran this job died or lost its lease', retryable = false })
-    local reason = redis.call('HGET', run, 'failure') and 'exhausted' or 'poison'
-    park(dead, results, run, commands, entry, fields, reason, failure, delivery - 1, moment, sender)
-    redis.call('XACK', commands, group, entry)
-    return { 'dead_lettered' }
+    return park_it(failure and 'exhausted' or 'poison', failure
+      or cjson.encode({ type = 'WorkerCrashed', message = 'each worker that ran this job died or lost its lease', retryable = false }), delivery - 1)
   end
   local token = redis.call('HINCRBY', run, 'token', 1)
   redis.call('HSET', run, 'runs', delivery, 'nonce', nonce, 'entry', entry, 'worker', field(sender, 'worker') or '', 'heartbeat', now, 'started_at', moment)
-  redis.call('XADD', status, 'MAXLEN', '~', cap, '*', unpack(joined(sender, { 'kind', 'started', 'at', moment })))
+  keep_run(run, stands)
+  try_xadd(status, 'MAXLEN', '~', cap, '*', unpack(joined(sender, { 'kind', 'started', 'at', moment })))
   return { 'run', tostring(token), tostring(delivery) }
 end)
 
@@ -54,14 +59,17 @@ redis.register_function('csb1_heartbeat', function(keys, args)
   local commands, status, job, run = unpack(keys)
   local group, consumer, entry, token, now, cap = unpack(args)
   if not fenced(commands, group, entry, consumer, run, token) then return { 'lost' } end
-  redis.call('XCLAIM', commands, group, consumer, 0, entry, 'JUSTID')
+  -- XCLAIM drops an entry that was deleted from the pending list: nobody holds it any more, and R13 sends it again.
+  if not redis.call('XCLAIM', commands, group, consumer, 0, entry, 'JUSTID')[1] then return { 'lost' } end
   redis.call('HSET', run, 'heartbeat', now)
+  local phase, cancel = unpack(redis.call('HMGET', job, 'phase', 'cancel'))
+  if phase ~= 'closed' then keep_run(run, phase) end
   if #args > 6 then
     local message = from(args, 7)
-    redis.call('XADD', status, 'MAXLEN', '~', cap, '*', unpack(message))
+    try_xadd(status, 'MAXLEN', '~', cap, '*', unpack(message))
     redis.call('HSET', run, 'current', field(message, 'current') or '', 'total', field(message, 'total') or '', 'message', field(message, 'message') or '')
   end
-  return { redis.call('HGET', job, 'cancel') and 'cancelled' or 'held' }
+  return { cancel and 'cancelled' or 'held' }
 end)
 
 -- R6 finish: the result and the acknowledgement, one step. Sent again after a lost reply it answers the same.
@@ -81,23 +89,23 @@ redis.register_function('csb1_finish', function(keys, args)
 end)
 
 -- R6 retry_later: a passing trouble. Used up: dead letter; else the command waits in `delayed`, with its counter.
--- KEYS: commands, results, dead letters, delayed, run
+-- KEYS: commands, results, dead letters, delayed, job, run
 -- ARGV: group, consumer, entry, token, max deliveries, due, member of `delayed`, reason when used up, error JSON, moment, then `sender`
 -- Returns {verdict}: delayed | dead_lettered | lost
 redis.register_function('csb1_retry_later', function(keys, args)
-  local commands, results, dead, delayed, run = unpack(keys)
+  local commands, results, dead, delayed, job, run = unpack(keys)
   local group, consumer, entry, token, max, due, member, reason, failure, moment = unpack(args)
   local sender = from(args, 11)
   local done = redis.call('HMGET', run, 'delayed_token', 'delayed_verdict')
   if done[1] == token then return { done[2] } end
   if not fenced(commands, group, entry, consumer, run, token) then return { 'lost' } end
   local runs = tonumber(redis.call('HGET', run, 'runs'))
-  local fields = entry_fields(commands, entry) or sender
+  local fields = command_fields(commands, entry, job)
   local verdict = 'delayed'
   redis.call('HSETNX', run, 'first_failed_at', moment)
   redis.call('HSET', run, 'failure', failure)
-  if runs >= tonumber(max) then
-    park(dead, results, run, commands, entry, fields, reason, failure, runs, moment, sender)
+  if runs >= tonumber(max) or not fields then
+    park(dead, results, run, commands, entry, fields or sender, reason, failure, runs, moment, sender)
     verdict = 'dead_lettered'
   else
     redis.call('HSET', run, 'delayed', cmsgpack.pack(fields))
@@ -109,17 +117,21 @@ redis.register_function('csb1_retry_later', function(keys, args)
 end)
 
 -- R6 dead_letter: for the owner of an entry that can't be taken up at all (undecodable, of a type nobody here knows).
--- KEYS: commands, results, dead letters, run
+-- KEYS: commands, results, dead letters, job, run
 -- ARGV: group, consumer, entry, reason, error JSON, deliveries, moment, then `sender` (without task_id: no result is sent)
--- Returns {verdict}: dead_lettered | lost
+-- Returns {verdict}: dead_lettered | resolved | lost
 redis.register_function('csb1_dead_letter', function(keys, args)
-  local commands, results, dead, run = unpack(keys)
+  local commands, results, dead, job, run = unpack(keys)
   local group, consumer, entry, reason, failure, deliveries, moment = unpack(args)
   if not owned(commands, group, entry, consumer) then return { 'lost' } end
-  local sender = from(args, 8)
-  park(dead, results, run, commands, entry, entry_fields(commands, entry) or sender, reason, failure, deliveries, moment, sender)
+  local sender, stands, verdict = from(args, 8), standing(job), 'resolved'
+  if stands ~= 'resolved' then
+    verdict = 'dead_lettered'
+    park(dead, results, run, commands, entry, command_fields(commands, entry, job) or sender, reason, failure, deliveries, moment, sender)
+    keep_run(run, stands)
+  end
   redis.call('XACK', commands, group, entry)
-  return { 'dead_lettered' }
+  return { verdict }
 end)
 
 -- Orderly hand-back: the run didn't count, and any worker may take the entry at once (its idle time is made very long).

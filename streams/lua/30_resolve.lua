@@ -12,7 +12,7 @@ redis.register_function('csb1_begin', function(keys, args)
     local verdict = not phase and 'unknown' or (winner == result and 'repeated' or 'superseded')
     local fields = entry_fields(results, entry)
     if fields and verdict ~= 'repeated' then
-      redis.call('XADD', superseded, 'MAXLEN', '~', cap, '*', unpack(joined(without(fields, DEAD_FIELDS), { 'source_stream', results, 'source_id', entry })))
+      redis.call('XADD', superseded, 'MAXLEN', '~', cap, '*', unpack(joined(without(fields, SOURCE_FIELDS), { 'source_stream', results, 'source_id', entry })))
     end
     redis.call('XACK', results, group, entry)
     return { verdict }
@@ -37,8 +37,9 @@ redis.register_function('csb1_resolved', function(keys, args)
   redis.call('PEXPIRE', job, tombstone)
   redis.call('PEXPIRE', run, tombstone)
   redis.call('ZREM', open, publish)
-  -- The counter outlives every tombstone: a later run of the same task id must not reuse a run number.
-  if redis.call('PTTL', task) < tonumber(tombstone) then redis.call('PEXPIRE', task, 2 * tonumber(tombstone)) end
+  -- The counter outlives every open publish of the task id (its retry is sent before it is closed), and every tombstone: a later run must not
+  -- reuse a run number.
+  if redis.call('HINCRBY', task, 'open', -1) <= 0 then redis.call('PEXPIRE', task, 2 * tonumber(tombstone)) end
   return { 'closed' }
 end)
 

@@ -1,0 +1,166 @@
+"""Everybody who takes part, as generators: a `yield` stands between any two atomic steps, and whoever isn't resumed has crashed or hangs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from random import Random
+from typing import Any
+
+from bridge.states import BEGUN_RANK, DISPATCHED, PROGRESS
+from streams.bus.topology import MANAGEMENT_CONSUMERS
+from streams.jobs import lifecycle
+from streams.jobs.lifecycle import Delivery
+from streams.jobs.messages import Result, ResultStatus, Status, StatusKind
+from tests.protocol.scene import LONG, Row
+from tests.protocol.world import World, attempt_of, task_of
+
+Actor = Iterator[None]
+
+
+def celery_worker(world: World, publish: str, pick: Random) -> Actor:
+    """S1: dispatch, DISPATCHED, and only then the acknowledgement."""
+    world.dispatch(publish, expired=pick.random() < 0.05)
+    yield
+    world.put(publish, DISPATCHED)
+    yield
+    if publish in world.broker:
+        world.broker.remove(publish)
+    world.say(f"message of {publish} acknowledged")
+
+
+def stream_worker(world: World, delivery: Delivery, pick: Random) -> Actor:
+    """S2. Replies get lost at times: the same step is sent again and must answer the same."""
+    scene, publish, who = world.scene, str(delivery.command.publish_id), delivery.consumer
+    world.say(f"{who} has {publish} ({delivery.entry})")
+    yield
+    if pick.random() < 0.05:
+        verdict = scene.dead_letter((delivery.entry, delivery.command.to_redis_dict()), consumer=who)
+        world.say(f"{who} can't run {publish}: {verdict}")
+        world.parked += verdict == "dead_lettered"
+        return
+    nonce = scene.nonce()
+    taken = scene.take_up(delivery, nonce=nonce, max_deliveries=world.rules.max_deliveries)
+    world.say(f"{who} takes up {publish}: {taken.verdict} {taken.token}")
+    world.parked += taken.verdict == "dead_lettered"
+    if taken.verdict != "run":
+        return
+    world.check_run(publish)
+    world.tokens[publish] = taken.token
+    world.count_run(publish)
+    runs = world.runs[publish]
+    world.require(taken.delivery >= runs, "I5", f"delivery {taken.delivery} of {publish}, which has run {runs} times")
+    if pick.random() < 0.2:
+        world.require(scene.take_up(delivery, nonce=nonce) == taken, "R4", f"a repeated take_up of {publish} answers differently")
+    told_to_stop = False
+    for _ in range(pick.choice((0, 0, 1, 2))):
+        yield
+        held = heartbeat(world, delivery, taken.token, progress=pick.random() < 0.5)
+        if held == "lost":
+            return
+        told_to_stop = told_to_stop or held == "cancelled"
+    yield
+    ending = "cancelled" if told_to_stop else pick.choice(("ok", "ok", "ok", "fail", "again", "again", "back"))
+    again = end_run(world, delivery, taken.token, ending, pick)
+    if pick.random() < 0.2 and ending != "back" and again != "lost":
+        repeated = end_run(world, delivery, taken.token, ending, pick, repeat=True)
+        world.require(repeated == again, "R6", f"{ending} of {publish} answers {again}, and repeated {repeated}")
+
+
+def heartbeat(world: World, delivery: Delivery, token: str, *, progress: bool) -> str:
+    command = delivery.command
+    status = Status(task_id=command.task_id, attempt=command.attempt, publish_id=command.publish_id, kind=StatusKind.PROGRESS, current=1)
+    owns = world.owns(delivery)
+    held = world.scene.do(lifecycle.heartbeat(world.scene.keys, delivery, token, status if progress else None))
+    world.say(f"{delivery.consumer} heartbeat of {command.publish_id}: {held}")
+    if held != "lost":
+        world.check_fence(delivery, token, "the heartbeat", owns=owns)
+    return held
+
+
+def end_run(world: World, delivery: Delivery, token: str, ending: str, pick: Random, *, repeat: bool = False) -> str:
+    scene, publish = world.scene, str(delivery.command.publish_id)
+    owns = world.owns(delivery)
+    if ending == "back":
+        verdict, good = scene.hand_back(delivery, token), "handed_back"
+        if verdict == good:
+            world.runs[publish] -= 1
+    elif ending == "again":
+        delay = LONG if pick.random() < 0.3 else timedelta(0)
+        verdict, good = scene.retry_later(delivery, token, delay=delay, max_deliveries=world.rules.max_deliveries), "delayed"
+        world.parked += verdict == "dead_lettered" and not repeat
+    else:
+        status = {"ok": ResultStatus.SUCCEEDED, "fail": ResultStatus.FAILED, "cancelled": ResultStatus.CANCELLED}[ending]
+        verdict, good = scene.finish(delivery, token, status), "finished"
+    world.say(f"{delivery.consumer} ends {publish} ({ending}): {verdict}")
+    if verdict in {good, "dead_lettered"} and not repeat:
+        world.check_fence(delivery, token, ending, owns=owns)
+        if verdict in {"finished", "dead_lettered"}:
+            world.answered.add(publish)
+    return verdict
+
+
+def foreign_worker(world: World, delivery: Delivery, pick: Random) -> Actor:
+    """S5: a result, then the acknowledgement; no fence, and an echo of the run number alone."""
+    world.count_run(str(delivery.command.publish_id))
+    world.say(f"F reads {delivery.command.publish_id}")
+    yield
+    command, status = delivery.command, pick.choice((ResultStatus.SUCCEEDED, ResultStatus.FAILED))
+    result = Result(task_id=command.task_id, attempt=command.attempt, status=status)
+    fields: dict[Any, Any] = {**result.to_redis_dict()}
+    world.scene.client.xadd(world.scene.results, fields)
+    world.say(f"F sends {status} of {command.publish_id}")
+    yield
+    world.scene.client.xack(world.scene.commands, world.scene.service.group, delivery.entry)
+    world.say(f"F acknowledges {command.publish_id}")
+
+
+def bridge(world: World, row: Row, pick: Random) -> Actor:
+    """S3, in Celery's own order."""
+    entry, fields = row
+    yield
+    publish = world.publish_of(fields)
+    begun = world.begin(publish, entry)
+    if begun.verdict != "won":
+        return
+    yield
+    world.raise_mark(publish, BEGUN_RANK)
+    yield
+    status = ResultStatus.CANCELLED if begun.cancelled else ResultStatus(fields["status"])
+    if status is ResultStatus.SUCCEEDED:
+        world.callbacks.add(publish)
+        yield
+        world.put(publish, "SUCCESS")
+        yield
+        world.chord_parts.add(publish)
+    elif status in {ResultStatus.CANCELLED, ResultStatus.EXPIRED}:
+        world.put(publish, "REVOKED")
+    elif attempt_of(publish) < world.rules.max_retries:
+        world.send(f"{publish[0]}{attempt_of(publish) + 1}")
+        world.retried.add(publish)
+        yield
+        world.put(publish, "RETRY")
+    else:
+        world.put(publish, "FAILURE")
+        yield
+        world.chord_parts.add(publish)
+    yield
+    world.resolved(publish, entry)
+
+
+def status_reader(world: World, row: Row, pick: Random) -> Actor:
+    """S4: a look at the ledger, then the state; another bridge may resolve in between."""
+    entry, fields = row
+    publish = world.publish_of(fields)
+    phase, winner = world.scene.client.hmget(world.scene.keys.job(publish), ["phase", "winner"])
+    yield
+    if phase == "open" and not winner:
+        world.put(publish, "STARTED" if fields["kind"] == "started" else PROGRESS)
+    world.scene.client.xack(world.scene.status, MANAGEMENT_CONSUMERS, entry)
+
+
+def monitor(world: World, row: Row, pick: Random) -> Actor:
+    """Another group on the results, at its own pace."""
+    yield
+    world.scene.client.xack(world.scene.results, "monitoring", row[0])
+    world.say(f"monitor acknowledges a result of {task_of(world.publish_of(row[1]))}")

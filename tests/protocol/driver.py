@@ -1,0 +1,287 @@
+"""Random scenarios on a real server: some dozens of steps in any order, then everything comes to rest, and the invariants are looked at.
+
+A scenario is its seed. Its steps are pairs `(name, number)`, and all that a step chooses comes from its number: a step can be left out and the rest
+still means something, so a failing scenario is shrunk by leaving out steps.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from random import Random
+from typing import Final
+
+import redis
+
+from streams.bus.topology import MANAGEMENT_CONSUMERS
+from tests.protocol import actors
+from tests.protocol.actors import Actor
+from tests.protocol.rest import check_at_rest
+from tests.protocol.scene import FAR_MS, Row, Scene, rows
+from tests.protocol.world import Rules, Violation, World, task_of
+
+Steps = list[tuple[str, int]]
+MOST_ROUNDS: Final = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """What one seed stands for."""
+
+    seed: int
+    rules: Rules
+    steps: Steps
+
+    @classmethod
+    def of_seed(cls, seed: int) -> Scenario:
+        """Some kinds of steps are left out altogether and some are frequent, so that scenarios differ in kind."""
+        pick = Random(seed)
+        rules = Rules(
+            max_deliveries=pick.choice((1, 2, 2, 3)),
+            max_retries=pick.choice((0, 0, 1)),
+            publishes=pick.choice((("a0",), ("a0",), ("a0", "b0"), ("a0", "b0", "c0"))),
+        )
+        weights = [Simulation.STRAIGHT.get(name) or pick.choice((0, 0, 1, 3)) for name in Simulation.STEPS]
+        names = pick.choices(list(Simulation.STEPS), weights, k=pick.randint(10, 80))
+        return cls(seed, rules, [(name, pick.randrange(1 << 30)) for name in names])
+
+
+class Simulation:
+    """One run of a scenario."""
+
+    def __init__(self, client: redis.Redis, rules: Rules) -> None:
+        self.scene = Scene(client, f"sim{secrets.token_hex(4)}:")
+        self.world = World(self.scene, rules)
+        client.xgroup_create(self.scene.status, MANAGEMENT_CONSUMERS, id="0", mkstream=True)
+        client.xgroup_create(self.scene.results, "monitoring", id="0")
+        self.client, self.live = client, list[Actor]()
+        for publish in rules.publishes:
+            self.world.send(publish)
+
+    def run(self, steps: Steps) -> None:
+        """Do the steps, then let everything come to rest.
+
+        Raises:
+            Violation: an invariant doesn't hold; `world.trace` tells how it came.
+        """
+        try:
+            for name, number in steps:
+                self.STEPS[name](self, Random(number))
+            self.come_to_rest(Random(len(steps)))
+            check_at_rest(self.world)
+        finally:
+            keys = list(self.client.scan_iter(match=f"{self.scene.keys.prefix}*", count=1000))
+            if keys:
+                self.client.unlink(*keys)
+
+    # ---------------------------------------------------------------------------------------------------------------------------- the steps
+
+    def begin_dispatch(self, pick: Random) -> None:
+        if self.world.broker:
+            self._start(actors.celery_worker(self.world, pick.choice(self.world.broker), pick))
+
+    def redeliver(self, pick: Random) -> None:
+        publish = pick.choice(sorted(self.world.sent))
+        self.world.say(f"the broker delivers {publish} again")
+        self.world.broker.append(publish)
+
+    def go_on(self, pick: Random) -> None:
+        if self.live:
+            self._advance(pick.choice(self.live))
+
+    def crash(self, pick: Random) -> None:
+        """Whoever it is does nothing any more."""
+        if self.live:
+            self.live.remove(pick.choice(self.live))
+            self.world.say("somebody crashes")
+
+    def read_command(self, pick: Random) -> None:
+        name = pick.choice(("W1", "W2", "W3"))
+        for row in self._new(self.scene.commands, self.scene.service.group, name):
+            self._start(actors.stream_worker(self.world, self.scene.delivery(row, name), pick))
+
+    def claim_command(self, pick: Random) -> None:
+        """A lease has run out: of a dead worker, or of one that only hangs."""
+        delivery = self.scene.claim(pick.choice(("W1", "W2", "W3")))
+        if delivery is not None:
+            self._start(actors.stream_worker(self.world, delivery, pick))
+
+    def restart_worker(self, pick: Random) -> None:
+        """A new process with an old name finds what it holds by the server's account; the old one may still be there."""
+        name = pick.choice(("W1", "W2"))
+        held = {row["message_id"] for row in self.scene.pending() if row["consumer"] == name}
+        for row in [row for row in self.scene.entries(self.scene.commands) if row[0] in held][:1]:
+            self.world.say(f"{name} starts again")
+            self._start(actors.stream_worker(self.world, self.scene.delivery(row, name), pick))
+
+    def foreign_read(self, pick: Random) -> None:
+        for row in self._new(self.scene.commands, self.scene.service.group, "F"):
+            self._start(actors.foreign_worker(self.world, self.scene.delivery(row, "F"), pick))
+
+    def read_result(self, pick: Random) -> None:
+        for row in self._new(self.scene.results, MANAGEMENT_CONSUMERS, pick.choice(("B1", "B2"))):
+            self._start(actors.bridge(self.world, row, pick))
+
+    def claim_result(self, pick: Random) -> None:
+        row = self.scene.claim_result(pick.choice(("B1", "B2")))
+        if row is not None:
+            self._start(actors.bridge(self.world, row, pick))
+
+    def read_status(self, pick: Random) -> None:
+        for row in self._new(self.scene.status, MANAGEMENT_CONSUMERS, "B1"):
+            self._start(actors.status_reader(self.world, row, pick))
+
+    def monitor_result(self, pick: Random) -> None:
+        for row in self._new(self.scene.results, "monitoring", "M"):
+            self._start(actors.monitor(self.world, row, pick))
+
+    def promote(self, pick: Random) -> None:
+        self._promote_all(None)
+
+    def repair(self, pick: Random) -> None:
+        for publish in self.client.zrange(self.scene.keys.open_jobs, 0, -1):
+            self.world.repair(str(publish))
+
+    def trim(self, pick: Random) -> None:
+        self.world.trim(pick.choice((self.scene.commands, self.scene.results)))
+
+    def cancel(self, pick: Random) -> None:
+        self.world.cancel(task_of(pick.choice(sorted(self.world.sent))))
+
+    def lose_command(self, pick: Random) -> None:
+        entries = self.scene.entries(self.scene.commands)
+        if entries:
+            entry, fields = pick.choice(entries)
+            self.world.say(f"entry {entry} of {fields['publish_id']} is lost")
+            self.world.lost.add(fields["publish_id"])
+            self.client.xdel(self.scene.commands, entry)
+
+    STEPS: Final[dict[str, Callable[[Simulation, Random], None]]] = {
+        step.__name__: step
+        for step in (
+            *(begin_dispatch, go_on, read_command, read_result),
+            *(redeliver, crash, claim_command, restart_worker, foreign_read, claim_result, read_status, monitor_result),
+            *(promote, repair, trim, cancel, lose_command),
+        )
+    }
+    STRAIGHT: Final = {"begin_dispatch": 2, "go_on": 14, "read_command": 3, "read_result": 3}
+
+    # ------------------------------------------------------------------------------------------------------------------------------- at rest
+
+    def come_to_rest(self, pick: Random) -> None:
+        """Who is left goes on or crashes; then everybody works until there is nothing to do."""
+        for actor in list(self.live):
+            if pick.random() < 0.5:
+                self._finish(actor)
+        self.live.clear()
+        for _ in range(MOST_ROUNDS):
+            if self._round(pick):
+                return
+        raise Violation(f"I1: there is still something to do after {MOST_ROUNDS} rounds")
+
+    def _round(self, pick: Random) -> bool:
+        world, scene = self.world, self.scene
+        for publish in list(world.broker):
+            self._finish(actors.celery_worker(world, publish, pick))
+        self._promote_all(FAR_MS)
+        while (delivery := scene.claim("W1")) is not None:
+            self._finish(actors.stream_worker(world, delivery, pick))
+            if pick.random() < 0.3:
+                break  # the same entry may be claimed for ever, handed back each time
+        for row in self._new(scene.commands, scene.service.group, "W2", count=100):
+            self._finish(actors.stream_worker(world, scene.delivery(row, "W2"), pick))
+        for row in self._new(scene.status, MANAGEMENT_CONSUMERS, "B1", count=100):
+            self._finish(actors.status_reader(world, row, pick))
+        while (claimed := scene.claim_result("B1")) is not None:
+            self._finish(actors.bridge(world, claimed, pick))
+        for row in self._new(scene.results, MANAGEMENT_CONSUMERS, "B2", count=100):
+            self._finish(actors.bridge(world, row, pick))
+        self.repair(pick)
+        self.trim(pick)
+        pending = len(scene.pending()) + len(scene.pending(scene.results, MANAGEMENT_CONSUMERS))
+        waiting = self.client.zcard(scene.keys.open_jobs) + self.client.zcard(scene.delayed)
+        return not (world.broker or pending or waiting)
+
+    # -------------------------------------------------------------------------------------------------------------------------------- actors
+
+    def _new(self, stream: str, group: str, consumer: str, *, count: int = 1) -> list[Row]:
+        return rows(self.client.xreadgroup(group, consumer, {stream: ">"}, count=count), stream)
+
+    def _promote_all(self, now_ms: int | None) -> None:
+        for publish in map(str, self.client.zrange(self.scene.delayed, 0, -1)):
+            self.world.say(f"promote {publish}: {self.scene.promote(publish, now_ms=now_ms)}")
+
+    def _start(self, actor: Actor) -> None:
+        """The first step is done at once, unless it crashes right after the read."""
+        self.live.append(actor)
+        self._advance(actor)
+
+    def _advance(self, actor: Actor) -> None:
+        if next(actor, self) is self:
+            self.live.remove(actor)
+
+    def _finish(self, actor: Actor) -> None:
+        for _ in actor:
+            pass
+
+
+# ------------------------------------------------------------------------------------------------------------------------------------- many of them
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A scenario that breaks an invariant, as short as it could be made."""
+
+    scenario: Scenario
+    steps: Steps
+    violation: Violation
+    trace: list[str]
+
+    def __str__(self) -> str:
+        lines = [f"{self.violation}", f"PROTOCOL_SEED={self.scenario.seed} repeats it, with {self.scenario.rules}", "", *self.trace]
+        return "\n".join(lines)
+
+
+def explore(client: redis.Redis, seeds: Iterator[int], *, seconds: float, shrinking_seconds: float = 10.0) -> tuple[int, Finding | None]:
+    """Run scenarios until one breaks an invariant or time is up; returns how many there were."""
+    done, deadline = 0, time.monotonic() + seconds
+    for seed in seeds:
+        if time.monotonic() > deadline:
+            break
+        scenario, done = Scenario.of_seed(seed), done + 1
+        finding = attempt(client, scenario, scenario.steps)
+        if finding is not None:
+            return done, shrink(client, finding, seconds=shrinking_seconds)
+    return done, None
+
+
+def attempt(client: redis.Redis, scenario: Scenario, steps: Steps) -> Finding | None:
+    """One run; an error of the server is a finding too."""
+    simulation = Simulation(client, scenario.rules)
+    try:
+        simulation.run(steps)
+    except Violation as violation:
+        return Finding(scenario, steps, violation, simulation.world.trace)
+    except redis.ResponseError as exc:
+        return Finding(scenario, steps, Violation(f"error: {exc}"), simulation.world.trace)
+    return None
+
+
+def shrink(client: redis.Redis, finding: Finding, *, seconds: float) -> Finding:
+    """Leave out steps, halves first and single ones last, as long as the same invariant breaks."""
+    deadline, size = time.monotonic() + seconds, max(1, len(finding.steps) // 2)
+    while time.monotonic() < deadline:
+        shorter = None
+        for start in range(0, len(finding.steps), size):
+            shorter = attempt(client, finding.scenario, finding.steps[:start] + finding.steps[start + size :])
+            if shorter is not None and shorter.violation.code == finding.violation.code:
+                finding = shorter
+                break
+            shorter = None
+        if shorter is None:
+            if size == 1:
+                break
+            size //= 2
+    return finding

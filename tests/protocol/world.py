@@ -1,0 +1,278 @@
+"""What really happened, kept beside the server: each step is checked against it as it is done (I2, I4, I5, I6, I7), the rest at rest."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final
+
+from bridge.states import is_terminal, rank
+from streams.bus.topology import MANAGEMENT_CONSUMERS
+from streams.bus.trim import trim
+from streams.jobs import lifecycle
+from streams.jobs.cancelling import cancel_task
+from streams.jobs.lifecycle import Delivery
+from tests.protocol.scene import MARK_TTL_SECONDS, Scene
+
+TASKS: Final = {"a": "t1", "b": "t1", "c": "t2"}
+"""Lineages `a` and `b` are one frozen task id that was sent twice."""
+SUCCESS: Final = "SUCCESS"
+
+
+class Violation(AssertionError):
+    """An invariant doesn't hold."""
+
+    @property
+    def code(self) -> str:
+        """Which one, such as `I5`."""
+        return str(self).split(":", 1)[0]
+
+
+def task_of(publish: str) -> str:
+    return TASKS[publish[0]]
+
+
+def lineage_of(publish: str) -> str:
+    return publish[0] + "0"
+
+
+def attempt_of(publish: str) -> int:
+    return int(publish[1:])
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What one scenario allows."""
+
+    max_deliveries: int
+    max_retries: int
+    publishes: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class World:
+    """The ghost of one deployment. A publish is named by its lineage and its attempt: `a0`, its retry `a1`."""
+
+    scene: Scene
+    rules: Rules
+    broker: list[str] = field(default_factory=list)
+    """Celery messages that aren't acknowledged; a publish may be there twice."""
+    sent: set[str] = field(default_factory=set)
+    seqs: dict[str, int] = field(default_factory=dict)
+    runs: Counter[str] = field(default_factory=Counter)
+    tokens: dict[str, str] = field(default_factory=dict)
+    """The newest token of each publish that a worker was given."""
+    flagged: set[str] = field(default_factory=set)
+    accepted: set[str] = field(default_factory=set)
+    winners: dict[str, str] = field(default_factory=dict)
+    closed: set[str] = field(default_factory=set)
+    decided: dict[str, set[str]] = field(default_factory=dict)
+    """Terminal states that were to be stored, stored or not: Celery's SUCCESS is sticky."""
+    retried: set[str] = field(default_factory=set)
+    callbacks: set[str] = field(default_factory=set)
+    chord_parts: set[str] = field(default_factory=set)
+    cells: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """What is stored of each task: which publish wrote it, and the state."""
+    parked: int = 0
+    answered: set[str] = field(default_factory=set)
+    """Publishes of which a worker of ours sent a result."""
+    lost: set[str] = field(default_factory=set)
+    """Publishes of which an entry was deleted by hand."""
+    trace: list[str] = field(default_factory=list)
+
+    def say(self, words: str) -> None:
+        self.trace.append(words)
+
+    def require(self, holds: object, invariant: str, words: str) -> None:
+        if not holds:
+            raise Violation(f"{invariant}: {words}")
+
+    def send(self, publish: str) -> None:
+        """A caller, or the replay of a retry, sends a Celery message."""
+        self.broker.append(publish)
+        self.sent.add(publish)
+
+    # -------------------------------------------------------------------------------------------------------------------- steps with a ghost
+
+    def dispatch(self, publish: str, *, expired: bool) -> int:
+        """R3."""
+        task = task_of(publish)
+        expires = datetime(2020, 1, 1, tzinfo=UTC) if expired else None
+        got = self.scene.dispatch(publish, task=task, lineage=lineage_of(publish), retries=attempt_of(publish), expires_at=expires)
+        self.say(f"dispatch {publish}: {got.verdict}, run {got.seq}")
+        if publish in self.seqs:
+            self.require((got.verdict, got.seq) == ("duplicate", self.seqs[publish]), "R3", f"{publish} is dispatched a second time")
+            return got.seq
+        self.require(got.verdict == ("cancelled" if task in self.flagged else "sent"), "I6", f"{publish}, flag {task in self.flagged}: {got}")
+        newest = max((seq for other, seq in self.seqs.items() if task_of(other) == task), default=0)
+        self.require(got.seq > newest, "R1", f"run number {got.seq} of {publish} isn't new")
+        self.seqs[publish] = got.seq
+        if got.verdict == "cancelled":
+            self.accepted.add(publish)
+        return got.seq
+
+    def put(self, publish: str, state: str) -> None:
+        """R2, checked against what is stored."""
+        task, terminal = task_of(publish), is_terminal(state)
+        written = self._put(publish, state, rank(state), f"{state} of {publish}")
+        self.say(f"put {state} of {publish}: {'written' if written else 'refused'}")
+        owner, stored = self.cells.get(task, ("", ""))
+        if terminal:
+            self.decided.setdefault(publish, set()).add(state)
+            self.require(len(self.decided[publish]) == 1, "I2", f"{publish} ends twice: {sorted(self.decided[publish])}")
+            self.require(not (state == SUCCESS and publish in self.accepted), "I6", f"SUCCESS of {publish}, whose cancel was accepted")
+        if not written:
+            return
+        kin = owner != "" and lineage_of(owner) == lineage_of(publish)
+        self.require(stored != SUCCESS, "I2", f"{state} of {publish} over SUCCESS of {owner}")
+        self.require(not (terminal and kin and attempt_of(owner) > attempt_of(publish)), "I4", f"{state} of {publish} over {stored} of {owner}")
+        over = not terminal and kin and is_terminal(stored) and attempt_of(owner) >= attempt_of(publish)
+        self.require(not over, "I2", f"{state} of {publish} over {stored} of {owner}")
+        self.cells[task] = (publish, state)
+
+    def raise_mark(self, publish: str, to_rank: int) -> None:
+        self._put(publish, "", to_rank, "")
+        self.say(f"mark of {publish} raised")
+
+    def _put(self, publish: str, state: str, to_rank: int, value: str) -> bool:
+        keys, task = self.scene.keys, task_of(publish)
+        step = lifecycle.put_state(
+            f"{keys.prefix}meta:{task}",
+            keys.mark(task),
+            seq=self.seqs[publish],
+            rank=to_rank,
+            lineage=lineage_of(publish),
+            state=state,
+            terminal=is_terminal(state),
+            ttl_seconds=3600,
+            mark_ttl_seconds=MARK_TTL_SECONDS,
+            value=value,
+        )
+        return self.scene.do(step)
+
+    def begin(self, publish: str, entry: str) -> lifecycle.Begun:
+        """R8."""
+        begun = self.scene.begin(publish, entry)
+        self.say(f"begin {publish} by result {entry}: {begun.verdict}{' again' if begun.replay else ''}{', cancelled' if begun.cancelled else ''}")
+        if begun.verdict == "won":
+            winner = self.winners.setdefault(publish, entry)
+            self.require(winner == entry, "R8", f"results {winner} and {entry} of {publish} both win")
+            self.require(publish not in self.closed, "R8", f"{publish} begins after it was resolved")
+            self.require(begun.cancelled == (publish in self.accepted), "I6", f"{publish} cancelled: {begun.cancelled}")
+            self.require(begun.context == f"ctx of {publish}" and begun.lineage == lineage_of(publish), "R8", f"context of {publish}: {begun}")
+        else:
+            self.require(publish in self.winners, "R8", f"a result of {publish} is {begun.verdict}, and none has won")
+        return begun
+
+    def resolved(self, publish: str, entry: str) -> None:
+        """R9."""
+        verdict = self.scene.resolved(publish, entry, task=task_of(publish))
+        self.say(f"resolved {publish}: {verdict}")
+        self.require(verdict == ("repeated" if publish in self.closed else "closed"), "R9", f"{publish}: {verdict}")
+        self.closed.add(publish)
+        self.check_open_ledgers()
+
+    def cancel(self, task: str) -> None:
+        """R10: what is dispatched and has no winner is accepted, and what is still to be dispatched."""
+        answers = cancel_task(self.scene.client, self.scene.keys, task)
+        self.say(f"cancel {task}: {answers}")
+        self.flagged.add(task)
+        for publish in self.sent:
+            if task_of(publish) == task and publish in self.seqs:
+                late = publish in self.winners
+                self.require(answers.get(publish) == ("too late" if late else "accepted"), "R10", f"{publish}: {answers}")
+                if not late:
+                    self.accepted.add(publish)
+
+    def repair(self, publish: str) -> None:
+        """R13: never while something of the publish is still on its way."""
+        on_its_way = self._on_its_way(publish)
+        verdict = self.scene.repair(publish, task=task_of(publish), attempt=self.seqs[publish], max_deliveries=self.rules.max_deliveries)
+        self.say(f"repair {publish}: {verdict}")
+        if not verdict.startswith("fine"):
+            self.require(not on_its_way, "R13", f"{publish} is {verdict} while there is {on_its_way}")
+            self.require(publish not in self.winners, "R13", f"{publish} is {verdict} while it is being resolved")
+            self.require(publish in self.lost, "R13", f"{publish} is {verdict}, and nothing of it was lost but by a step of the protocol")
+        self.parked += verdict == "dead_lettered"
+
+    def trim(self, stream: str) -> None:
+        """R14."""
+        before = self.unacknowledged(stream)
+        done = self.scene.do(trim(stream, exact=True))
+        self.say(f"trim {stream.rpartition(':')[2]}: {done.removed}")
+        left = {entry for entry, _ in self.scene.entries(stream)}
+        self.require(before <= left, "I7", f"trim removed {sorted(before - left)} of {stream}")
+
+    # --------------------------------------------------------------------------------------------------------------------------------- checks
+
+    def check_run(self, publish: str) -> None:
+        """R4: nothing runs that has a result of ours, or was accepted for a cancel."""
+        self.require(publish not in self.winners, "R4", f"{publish} runs after a result of it has begun")
+        self.require(publish not in self.answered, "R4", f"{publish} runs after its result was sent")
+        self.require(publish not in self.accepted, "R4", f"{publish} runs after its cancel was accepted")
+
+    def count_run(self, publish: str) -> None:
+        """I5."""
+        self.runs[publish] += 1
+        most = self.rules.max_deliveries
+        self.require(self.runs[publish] <= most, "I5", f"{publish} runs {self.runs[publish]} times, {most} are allowed")
+
+    def owns(self, delivery: Delivery) -> bool:
+        """Whether the worker holds the entry, by the server's account."""
+        scene = self.scene
+        held = scene.client.xpending_range(scene.commands, scene.service.group, delivery.entry, delivery.entry, 1, delivery.consumer)
+        return bool(held)
+
+    def check_fence(self, delivery: Delivery, token: str, what: str, *, owns: bool) -> None:
+        """I5: only who holds the entry under the newest token gets through."""
+        publish = str(delivery.command.publish_id)
+        newest = self.tokens[publish]
+        self.require(token == newest, "I5", f"{what} of {publish} accepted for token {token}, {newest} is out")
+        self.require(owns, "I5", f"{what} of {publish} accepted from {delivery.consumer}, which doesn't hold it")
+
+    # ---------------------------------------------------------------------------------------------------------------------------------- looks
+
+    def unacknowledged(self, stream: str) -> set[str]:
+        """Entries that some group hasn't been given or hasn't acknowledged."""
+        client, entries = self.scene.client, {entry for entry, _ in self.scene.entries(stream)}
+        found: set[str] = set()
+        for group in client.xinfo_groups(stream):
+            found |= {entry for entry in entries if _position(entry) > _position(group["last-delivered-id"])}
+            found |= {str(row["message_id"]) for row in self.scene.pending(stream, group["name"])}
+        return found & entries
+
+    def _on_its_way(self, publish: str) -> str:
+        scene = self.scene
+        if scene.client.zscore(scene.delayed, publish) is not None:
+            return "a delayed command"
+        for stream in (scene.commands, scene.results):
+            group = scene.service.group if stream == scene.commands else MANAGEMENT_CONSUMERS
+            pending = {row["message_id"] for row in scene.pending(stream, group)}
+            (last,) = (info["last-delivered-id"] for info in scene.client.xinfo_groups(stream) if info["name"] == group)
+            for entry, fields in scene.entries(stream):
+                if self.publish_of(fields) == publish and (entry in pending or _position(entry) > _position(last)):
+                    return f"entry {entry}"
+        return ""
+
+    def publish_of(self, fields: dict[str, str]) -> str:
+        """A foreign worker's result names its run only."""
+        named = fields.get("publish_id") or self.scene.client.hget(self.scene.keys.task(fields["task_id"]), f"publish:{fields['attempt']}")
+        return str(named)
+
+    def check_open_ledgers(self) -> None:
+        """I8: an open ledger entry has no TTL."""
+        scene, open_now = self.scene, sorted(self.seqs.keys() - self.closed)
+        pipe = scene.client.pipeline(transaction=False)
+        for publish in open_now:
+            for key in (scene.keys.job(publish), scene.keys.run(scene.service.name, publish), scene.keys.task(task_of(publish))):
+                pipe.pttl(key)
+        for index, ttl in enumerate(pipe.execute()):
+            publish, which = open_now[index // 3], ("job", "run", "task")[index % 3]
+            self.require(ttl == -1 or (ttl == -2 and which == "run"), "I8", f"{which} of {publish} is open and has the TTL {ttl}")
+
+
+def _position(entry: str) -> tuple[int, int]:
+    ms, seq = re.findall(r"\d+", entry)
+    return int(ms), int(seq)
