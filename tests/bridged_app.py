@@ -21,7 +21,8 @@ app.conf.update(
     broker_url=os.environ.get("CELERY_BROKER_URL") or "redis://127.0.0.1:6379/0",
     result_backend=os.environ.get("CELERY_RESULT_BACKEND") or "redis://127.0.0.1:6379/0",
     broker_connection_retry_on_startup=True,
-    broker_transport_options={"visibility_timeout": 3},
+    # What a killed worker held is looked for every second, not every 100 s.
+    broker_transport_options={"visibility_timeout": 3, "unacked_restore_interval": 1, "unacked_restore_throttle": 1},
     worker_prefetch_multiplier=4,
     result_extended=True,
     task_send_sent_event=True,
