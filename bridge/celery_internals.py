@@ -56,10 +56,23 @@ def _fenced(base: type[Backend], put: StatePut) -> type[Backend]:
 
         def on_chord_part_return(self, request: Any, state: str, result: Any, **kwargs: Any) -> Any:
             with identity.completing_chord(str(request.group)):
-                return super().on_chord_part_return(request, state, result, **kwargs)
+                super().on_chord_part_return(request, state, result, **kwargs)
+            run = identity.current_run()
+            if run is not None and run.replay and request.group:
+                run.chord_claimed = _chord_is_claimed(self, request.group)
 
     FencedBackend.__name__ = FencedBackend.__qualname__ = f"Fenced{base.__name__}"
     return FencedBackend
+
+
+def _chord_is_claimed(backend: Backend, group_id: str) -> bool:
+    """Whether somebody, alive or dead, holds the claim to send the body of a chord, and hasn't sent it.
+
+    Celery lets the claim of a dead one stand for some 20 s (its budget to publish the body), and ignores parts that return meanwhile.
+    """
+    client = redis_of_backend(backend)
+    size, claim = client.mget(backend.get_key_for_group(group_id, ".s"), backend.get_key_for_group(group_id, ".c"))
+    return size is not None and claim not in {None, b"done"}
 
 
 def redis_of_backend(backend: Backend) -> redis.Redis:

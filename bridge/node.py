@@ -13,7 +13,7 @@ from celery import bootsteps
 
 from bridge.connection import Connection
 from bridge.maintenance import promote_due
-from bridge.resume import Resumer, WonResult
+from bridge.resume import ChordClaimed, Resumer, WonResult
 from streams.bus.clients import CONNECTION_ERRORS, connect_async
 from streams.bus.functions import load_library
 from streams.bus.reader import Entry, GroupReader
@@ -85,8 +85,8 @@ class BridgeReader:
         self._loop = asyncio.get_running_loop()
         settings = self.connection.settings
         client = connect_async(settings.redis_url, name=self.hostname)
-        # Statuses first: within one read they are handled before the results. No recovery of its own entries at start: Celery holds a chord's
-        # claim for some seconds, and a replay within it would lose the chord's body. They are claimed after the lease like everybody else's.
+        # Statuses first: within one read they are handled before the results. No recovery of its own entries: what is being resolved in the pool
+        # outlasts a lost connection. What isn't is claimed after the lease like everybody else's.
         reader = GroupReader(
             client,
             [*self.statuses, *sorted(self.results)],
@@ -181,6 +181,8 @@ class BridgeReader:
     def _resolve(self, reader: GroupReader, entry: Entry, won: WonResult) -> None:
         try:
             self.resumer.resolve(won)
+        except ChordClaimed as exc:
+            logger.info("task %s: its result %s is resolved again after the lease: %s", won.result.task_id, entry.id, exc)
         except Exception as exc:
             # Not acknowledged: it is resolved again after the lease, by this bridge or another.
             logger.exception("task %s: its result %s can't be resolved now", won.result.task_id, entry.id)

@@ -26,6 +26,10 @@ from streams.jobs.messages import Result, ResultStatus, Status, StatusKind
 logger = logging.getLogger(__name__)
 
 
+class ChordClaimed(Exception):
+    """The body of this result's chord isn't sent, and the claim to send it is held, perhaps by a bridge that died: resolve the result again later."""
+
+
 @dataclass(frozen=True, slots=True)
 class WonResult:
     """A result that counts, and what dispatch remembered of its job."""
@@ -39,7 +43,7 @@ class WonResult:
     @property
     def run(self) -> identity.CurrentRun:
         """A fresh run: each replay counts what it sends from the start."""
-        return identity.CurrentRun(self.publish_id, self.begun.lineage, self.begun.seq, self.result.task_id)
+        return identity.CurrentRun(self.publish_id, self.begun.lineage, self.begun.seq, self.result.task_id, replay=self.begun.replay)
 
 
 class Resumer:
@@ -70,7 +74,11 @@ class Resumer:
         return WonResult(result, str(publish_id), begun, stream, entry)
 
     def resolve(self, won: WonResult) -> None:
-        """Finish the task, then close its ledger."""
+        """Finish the task, then close its ledger.
+
+        Raises:
+            ChordClaimed: the task is finished, its chord can't be now; the ledger stays open.
+        """
         result, context = won.result, loads(won.begun.context)
         request = celery_internals.rebuild_request(
             self.app, context, hostname=result.worker or self.hostname, pid=result.pid, dispatcher=self.dispatcher
@@ -83,6 +91,8 @@ class Resumer:
                 with resuming(result):
                     failed, value, seconds = celery_internals.trace(self.app, request)
                 request.on_success((failed, value, result.runtime_seconds or seconds))
+        if run.chord_claimed:
+            raise ChordClaimed(f"the body of its chord {request.group} isn't sent yet")
         self.close(won)
 
     def give_up(self, won: WonResult, error: Exception) -> None:

@@ -15,7 +15,7 @@ class BridgeSettings(StreamsSettings):
     dispatch_patience_seconds: float = Field(default=30.0, validation_alias="BRIDGE_DISPATCH_PATIENCE_SECONDS", ge=0)
     """How long a dispatch waits for an unreachable Redis before its message goes back to the broker."""
     result_lease_seconds: float = Field(default=15.0, validation_alias="BRIDGE_RESULT_LEASE_SECONDS", ge=1)
-    """After that a result that a bridge began is taken by another. Must be longer than Celery's claim of a chord (twice `result_chord_join_timeout`)."""
+    """After that a result that a bridge began is taken by another."""
     tombstone_days: float = Field(default=7.0, validation_alias="BRIDGE_TOMBSTONE_DAYS", gt=0)
     """How long a finished job's ledger entry is kept, so that a late redelivery is recognised: at least as long as the broker's redelivery."""
     mark_days: float = Field(default=30.0, validation_alias="BRIDGE_MARK_DAYS", gt=0)
