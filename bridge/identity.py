@@ -34,12 +34,27 @@ class CurrentRun:
     lineage: str
     seq: int
     task_id: str
+    replay: bool = False
+    """A bridge died over this result before."""
     sent: int = field(default=0)
     """Messages sent so far while resolving it; a replay sends the same ones in the same order."""
+    chord_claimed: bool = field(default=False)
+    """Its chord is complete, and whoever has claimed to send the body hasn't done so."""
 
 
 _current: contextvars.ContextVar[CurrentRun | None] = contextvars.ContextVar("bridge_current_run", default=None)
-_chord: contextvars.ContextVar[str | None] = contextvars.ContextVar("bridge_current_chord", default=None)
+
+
+@dataclass(slots=True)
+class _Chord:
+    """A chord whose part is being counted."""
+
+    group_id: str
+    sent: int = 0
+    """Messages of its body sent so far: a group sends one a member."""
+
+
+_chord: contextvars.ContextVar[_Chord | None] = contextvars.ContextVar("bridge_current_chord", default=None)
 
 
 def current_run() -> CurrentRun | None:
@@ -59,8 +74,8 @@ def running(run: CurrentRun) -> Iterator[CurrentRun]:
 
 @contextmanager
 def completing_chord(group_id: str) -> Iterator[None]:
-    """While inside, what is sent is the body of this chord: the same id, whichever part sends it."""
-    token = _chord.set(group_id)
+    """While inside, what is sent is the body of this chord: the same ids, whichever part sends it."""
+    token = _chord.set(_Chord(group_id))
     try:
         yield
     finally:
@@ -77,7 +92,8 @@ def stamp(headers: dict[str, Any]) -> None:
         headers[LINEAGE] = headers.get(LINEAGE) or parent
         return
     if chord is not None:
-        publish_id = derived("chord", chord, headers["task"])
+        chord.sent += 1
+        publish_id = derived("chord", chord.group_id, chord.sent)
     elif run is not None:
         run.sent += 1
         publish_id = derived(run.publish_id, "sent", run.sent)
