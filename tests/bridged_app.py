@@ -23,6 +23,8 @@ app.conf.update(
     broker_connection_retry_on_startup=True,
     # What a killed worker held is looked for every second, not every 100 s.
     broker_transport_options={"visibility_timeout": 3, "unacked_restore_interval": 1, "unacked_restore_throttle": 1},
+    # Of a worker that died over a chord's body, Celery lets the claim stand for five times that.
+    broker_connection_timeout=1,
     worker_prefetch_multiplier=4,
     result_extended=True,
     task_send_sent_event=True,

@@ -68,7 +68,12 @@ class Process(StackProcess):
 
     def wait_for(self, text: str, timeout: float = 30) -> None:
         """Until it has logged `text` since its last start."""
-        wait_until(lambda: text in self.log or self.check(), timeout, lambda: f"{self.name} says {text!r}; it said:\n{self.log_tail(60)}")
+
+        def said() -> bool:
+            self.check()
+            return text in self.log
+
+        wait_until(said, timeout, lambda: f"{self.name} says {text!r}; it said:\n{self.log_tail(60)}")
 
     @property
     def log(self) -> str:
@@ -152,9 +157,10 @@ class Stack:
 
     # ------------------------------------------------------------------------------------------------------------------------- processes
 
-    def celery(self, name: str = "celery") -> Process:
+    def celery(self, name: str = "celery", *arguments: str) -> Process:
         """A Celery worker with one pool process."""
-        return self._process(name, ("-m", "celery", "-A", "tests.bridged_app", "worker", "-c", "1", "-n", f"{name}@%h", "-l", "INFO"), ready=" ready.")
+        common = ("-m", "celery", "-A", "tests.bridged_app", "worker", "-c", "1", "-n", f"{name}@%h", "-l", "INFO")
+        return self._process(name, (*common, *arguments), ready=" ready.")
 
     def bridge(self, name: str = "bridge", **environment: str) -> Process:
         arguments = ("-m", "celery", "-A", "tests.bridged_app", "bridge", "-n", f"{name}@%h")

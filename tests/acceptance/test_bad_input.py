@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from celery.exceptions import NotRegistered
 
 from bridge import PoisonCommand, RemoteError
 from streams.errors import PayloadTooLarge
@@ -16,8 +17,8 @@ from tests.waiting import wait_until
 
 @pytest.fixture(scope="module", autouse=True)
 def _running(stack: Stack) -> None:
-    stack.celery()
-    stack.bridge()
+    stack.celery("celery", "-I", "tests.acceptance.only_in_workers")
+    stack.bridge(BRIDGE_MAX_RESOLVE_ATTEMPTS="2")
     stack.worker()
     stack.start()
 
@@ -70,3 +71,10 @@ def test_a_payload_over_the_limit_is_never_sent(stack: Stack) -> None:
 def test_a_result_over_the_limit_is_a_failure_that_says_what_to_do(stack: Stack) -> None:
     with pytest.raises(RemoteError, match=r"PayloadTooLarge: the result has 3,000,\d+ bytes.*job.artifact"):
         stack.get(stack.send("large", size=3_000_000))
+
+
+def test_a_task_that_the_bridge_does_not_know_fails_and_names_it(stack: Stack) -> None:
+    result = stack.send("only_in_workers", value=1)
+    with pytest.raises(NotRegistered, match=r"lab\.only_in_workers"):
+        stack.get(result)
+    assert len(stack.runs(result)) == 1

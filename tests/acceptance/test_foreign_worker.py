@@ -37,7 +37,8 @@ def take(stack: Stack) -> tuple[str, dict[str, str]]:
 
 
 def answer(stack: Stack, command: dict[str, str], **fields: str) -> str:
-    return str(stack.redis.xadd(command["callback_stream"], {"task_id": command["task_id"], "attempt": command["attempt"], **fields}))
+    message: dict[Any, Any] = {"task_id": command["task_id"], "attempt": command["attempt"], **fields}
+    return str(stack.redis.xadd(command["callback_stream"], message))
 
 
 def finished(stack: Stack, value: int = 1) -> tuple[AsyncResult, dict[str, str]]:
@@ -68,7 +69,8 @@ def test_an_error_may_be_plain_text(stack: Stack) -> None:
 @pytest.mark.parametrize("named", [True, False], ids=["with a publish id", "without"])
 def test_a_second_result_is_kept_aside_and_never_applied(stack: Stack, named: bool) -> None:
     result, command = finished(stack)
-    second = answer(stack, command, status="failed", error='"late"', **({"publish_id": command["publish_id"]} if named else {}))
+    identity = {"publish_id": command["publish_id"]} if named else {}
+    second = answer(stack, command, status="failed", error='"late"', **identity)
     stack.wait_for_rest()
     assert stack.state(result) == "SUCCESS"
     aside = stack.superseded()[-1]

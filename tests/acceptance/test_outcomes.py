@@ -14,14 +14,11 @@ from bridge import DeadLettered, RemoteError
 from tests.acceptance.stack import Stack
 from tests.waiting import wait_until
 
-CHORD_LEASE_SECONDS = 7
-"""Longer than Celery's claim of a chord."""
-
 
 @pytest.fixture(scope="module", autouse=True)
 def _running(stack: Stack) -> None:
     stack.celery()
-    stack.bridge(BRIDGE_RESULT_LEASE_SECONDS=str(CHORD_LEASE_SECONDS))
+    stack.bridge()
     stack.worker(concurrency=4, STREAMS_MAX_DELIVERIES="2")
     stack.start()
 
@@ -105,6 +102,12 @@ def test_the_body_of_a_chord_may_be_bridged(stack: Stack) -> None:
     result = chord(parts, stack.task("echo", value="body"), app=stack.caller)()
     assert stack.get(result) == {"value": "body"}
     assert len(stack.runs(result)) == 1
+
+
+def test_the_body_of_a_chord_may_be_a_group_of_one_task(stack: Stack) -> None:
+    body = group(stack.task("echo", value=number) for number in range(3))
+    result = chord([stack.task("echo", value=1), stack.task("echo", value=2)], body, app=stack.caller)()
+    assert stack.get(result) == [{"value": number} for number in range(3)]
 
 
 def test_a_failed_part_fails_the_chord(stack: Stack) -> None:

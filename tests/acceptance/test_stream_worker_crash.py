@@ -93,7 +93,7 @@ def test_a_job_whose_workers_die_each_time_is_poison(stack: Stack) -> None:
         victim = stack.worker_of(stack.wait_for_run(job, number).pid)
         victim.crash()
         stack.start(victim)
-    with pytest.raises(PoisonCommand, match="poison after 2 deliveries .*WorkerCrashed"):
+    with pytest.raises(PoisonCommand, match=r"poison after 2 deliveries .*WorkerCrashed"):
         stack.get(job)
     assert len(stack.runs(job)) == 2
     stack.wait_for_rest()
