@@ -53,14 +53,14 @@ def stream_worker(world: World, delivery: Delivery, pick: Random) -> Actor:
     if pick.random() < 0.2:
         world.require(scene.take_up(delivery, nonce=nonce) == taken, "R4", f"a repeated take_up of {publish} answers differently")
     told_to_stop = False
-    for _ in range(pick.choice((0, 0, 1, 2))):
+    for _ in range(pick.choice((0, 1, 1, 2))):
         yield
         held = heartbeat(world, delivery, taken.token, progress=pick.random() < 0.5)
         if held == "lost":
             return
         told_to_stop = told_to_stop or held == "cancelled"
     yield
-    ending = "cancelled" if told_to_stop else pick.choice(("ok", "ok", "ok", "fail", "again", "again", "back"))
+    ending = "cancelled" if told_to_stop else pick.choice(("ok", "ok", "ok", "fail", "again", "again", "back", "back"))
     again = end_run(world, delivery, taken.token, ending, pick)
     if pick.random() < 0.2 and ending != "back" and again != "lost":
         repeated = end_run(world, delivery, taken.token, ending, pick, repeat=True)

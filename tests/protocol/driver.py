@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from random import Random
 from typing import Final
@@ -24,6 +25,7 @@ from tests.protocol.world import Rules, Violation, World, task_of
 
 Steps = list[tuple[str, int]]
 MOST_ROUNDS: Final = 60
+MOST_IDLE_STEPS: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,8 @@ class Scenario:
 
     seed: int
     rules: Rules
-    steps: Steps
+    weights: tuple[int, ...]
+    length: int
 
     @classmethod
     def of_seed(cls, seed: int) -> Scenario:
@@ -43,9 +46,14 @@ class Scenario:
             max_retries=pick.choice((0, 0, 1)),
             publishes=pick.choice((("a0",), ("a0",), ("a0", "b0"), ("a0", "b0", "c0"))),
         )
-        weights = [Simulation.STRAIGHT.get(name) or pick.choice((0, 0, 1, 3)) for name in Simulation.STEPS]
-        names = pick.choices(list(Simulation.STEPS), weights, k=pick.randint(10, 80))
-        return cls(seed, rules, [(name, pick.randrange(1 << 30)) for name in names])
+        weights = (Simulation.STRAIGHT.get(name) or pick.choice(Simulation.FREQUENCIES.get(name, (0, 2, 5))) for name in Simulation.STEPS)
+        return cls(seed, rules, tuple(weights), pick.randint(15, 60))
+
+    def steps(self) -> Iterator[tuple[str, int]]:
+        """Without end."""
+        pick, names = Random(self.seed), list(Simulation.STEPS)
+        while True:
+            yield pick.choices(names, self.weights)[0], pick.randrange(1 << 30)
 
 
 class Simulation:
@@ -56,9 +64,20 @@ class Simulation:
         self.world = World(self.scene, rules)
         client.xgroup_create(self.scene.status, MANAGEMENT_CONSUMERS, id="0", mkstream=True)
         client.xgroup_create(self.scene.results, "monitoring", id="0")
-        self.client, self.live = client, list[Actor]()
+        self.client, self.live, self.steps, self.started = client, list[Actor](), Steps(), 0
         for publish in rules.publishes:
             self.world.send(publish)
+
+    def run_random(self, scenario: Scenario) -> None:
+        """As many steps as the scenario has, without those that find nothing to do; then see `run`."""
+        steps = scenario.steps()
+        with self._keys_removed():
+            idle = 0
+            while len(self.steps) < scenario.length and idle < MOST_IDLE_STEPS:
+                before = len(self.steps)
+                self._step(*next(steps))
+                idle = 0 if len(self.steps) > before else idle + 1
+            self._rest()
 
     def run(self, steps: Steps) -> None:
         """Do the steps, then let everything come to rest.
@@ -66,11 +85,26 @@ class Simulation:
         Raises:
             Violation: an invariant doesn't hold; `world.trace` tells how it came.
         """
-        try:
+        with self._keys_removed():
             for name, number in steps:
-                self.STEPS[name](self, Random(number))
-            self.come_to_rest(Random(len(steps)))
-            check_at_rest(self.world)
+                self._step(name, number)
+            self._rest()
+
+    def _step(self, name: str, number: int) -> None:
+        said, started = len(self.world.trace), self.started
+        self.steps.append((name, number))
+        self.STEPS[name](self, Random(number))
+        if (said, started) == (len(self.world.trace), self.started):
+            self.steps.pop()
+
+    def _rest(self) -> None:
+        self.come_to_rest(Random(len(self.steps)))
+        check_at_rest(self.world)
+
+    @contextmanager
+    def _keys_removed(self) -> Iterator[None]:
+        try:
+            yield
         finally:
             keys = list(self.client.scan_iter(match=f"{self.scene.keys.prefix}*", count=1000))
             if keys:
@@ -90,6 +124,13 @@ class Simulation:
     def go_on(self, pick: Random) -> None:
         if self.live:
             self._advance(pick.choice(self.live))
+
+    def go_through(self, pick: Random) -> None:
+        """One goes on to its end while all others stand still."""
+        if self.live:
+            actor = pick.choice(self.live)
+            self.live.remove(actor)
+            self._finish(actor)
 
     def crash(self, pick: Random) -> None:
         """Whoever it is does nothing any more."""
@@ -148,7 +189,9 @@ class Simulation:
         self.world.trim(pick.choice((self.scene.commands, self.scene.results)))
 
     def cancel(self, pick: Random) -> None:
-        self.world.cancel(task_of(pick.choice(sorted(self.world.sent))))
+        task = task_of(pick.choice(sorted(self.world.sent)))
+        if task not in self.world.flagged:
+            self.world.cancel(task)
 
     def lose_command(self, pick: Random) -> None:
         entries = self.scene.entries(self.scene.commands)
@@ -161,12 +204,13 @@ class Simulation:
     STEPS: Final[dict[str, Callable[[Simulation, Random], None]]] = {
         step.__name__: step
         for step in (
-            *(begin_dispatch, go_on, read_command, read_result),
+            *(begin_dispatch, go_on, go_through, read_command, read_result),
             *(redeliver, crash, claim_command, restart_worker, foreign_read, claim_result, read_status, monitor_result),
             *(promote, repair, trim, cancel, lose_command),
         )
     }
-    STRAIGHT: Final = {"begin_dispatch": 2, "go_on": 14, "read_command": 3, "read_result": 3}
+    STRAIGHT: Final = {"begin_dispatch": 2, "go_on": 14, "go_through": 3, "read_command": 3, "read_result": 3}
+    FREQUENCIES: Final = {"cancel": (0, 0, 1), "redeliver": (0, 0, 1), "crash": (0, 0, 1, 3), "lose_command": (0, 0, 1, 4)}
 
     # ------------------------------------------------------------------------------------------------------------------------------- at rest
 
@@ -211,11 +255,14 @@ class Simulation:
 
     def _promote_all(self, now_ms: int | None) -> None:
         for publish in map(str, self.client.zrange(self.scene.delayed, 0, -1)):
-            self.world.say(f"promote {publish}: {self.scene.promote(publish, now_ms=now_ms)}")
+            entry = self.scene.promote(publish, now_ms=now_ms)
+            if entry:
+                self.world.say(f"promote {publish}: {entry}")
 
     def _start(self, actor: Actor) -> None:
         """The first step is done at once, unless it crashes right after the read."""
         self.live.append(actor)
+        self.started += 1
         self._advance(actor)
 
     def _advance(self, actor: Actor) -> None:
@@ -251,21 +298,24 @@ def explore(client: redis.Redis, seeds: Iterator[int], *, seconds: float, shrink
         if time.monotonic() > deadline:
             break
         scenario, done = Scenario.of_seed(seed), done + 1
-        finding = attempt(client, scenario, scenario.steps)
+        finding = attempt(client, scenario)
         if finding is not None:
             return done, shrink(client, finding, seconds=shrinking_seconds)
     return done, None
 
 
-def attempt(client: redis.Redis, scenario: Scenario, steps: Steps) -> Finding | None:
-    """One run; an error of the server is a finding too."""
+def attempt(client: redis.Redis, scenario: Scenario, steps: Steps | None = None) -> Finding | None:
+    """One run, of these steps when they are given; an error of the server is a finding too."""
     simulation = Simulation(client, scenario.rules)
     try:
-        simulation.run(steps)
+        if steps is None:
+            simulation.run_random(scenario)
+        else:
+            simulation.run(steps)
     except Violation as violation:
-        return Finding(scenario, steps, violation, simulation.world.trace)
+        return Finding(scenario, simulation.steps, violation, simulation.world.trace)
     except redis.ResponseError as exc:
-        return Finding(scenario, steps, Violation(f"error: {exc}"), simulation.world.trace)
+        return Finding(scenario, simulation.steps, Violation(f"error: {exc}"), simulation.world.trace)
     return None
 
 

@@ -190,8 +190,8 @@ class World:
         """R13: never while something of the publish is still on its way."""
         on_its_way = self._on_its_way(publish)
         verdict = self.scene.repair(publish, task=task_of(publish), attempt=self.seqs[publish], max_deliveries=self.rules.max_deliveries)
-        self.say(f"repair {publish}: {verdict}")
         if not verdict.startswith("fine"):
+            self.say(f"repair {publish}: {verdict}")
             self.require(not on_its_way, "R13", f"{publish} is {verdict} while there is {on_its_way}")
             self.require(publish not in self.winners, "R13", f"{publish} is {verdict} while it is being resolved")
             self.require(publish in self.lost, "R13", f"{publish} is {verdict}, and nothing of it was lost but by a step of the protocol")
@@ -201,7 +201,8 @@ class World:
         """R14."""
         before = self.unacknowledged(stream)
         done = self.scene.do(trim(stream, exact=True))
-        self.say(f"trim {stream.rpartition(':')[2]}: {done.removed}")
+        if done.removed:
+            self.say(f"trim {stream.rpartition(':')[2]}: {done.removed}")
         left = {entry for entry, _ in self.scene.entries(stream)}
         self.require(before <= left, "I7", f"trim removed {sorted(before - left)} of {stream}")
 
