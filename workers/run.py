@@ -8,7 +8,6 @@ import logging
 import os
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 from uuid import uuid4
 
@@ -24,23 +23,14 @@ from streams.jobs import lifecycle
 from streams.jobs.backoff import Backoff
 from streams.jobs.lifecycle import Delivery
 from streams.jobs.messages import DeadReason, JobErrorInfo, Result, ResultStatus, Status, StatusKind
+from workers.decision import Drop, Finish, HandBack, RunAgain, StopReason, decide
 from workers.errors import Retryable
-from workers.process import Cancelled, ChildProcess, ChildServer, Crashed, Failed, JobRequest, Outcome, Progress, Succeeded
+from workers.process import ChildProcess, ChildServer, Failed, JobRequest, Outcome, Progress
 from workers.settings import WorkerSettings
 
 logger = logging.getLogger(__name__)
 
 MEMORY_CHECK_SECONDS = 1.0
-
-
-class StopReason(StrEnum):
-    """Why a run is being ended from outside."""
-
-    CANCELLED = "cancelled"
-    TIME_LIMIT = "time limit"
-    MEMORY_LIMIT = "memory limit"
-    HANDED_BACK = "handed back"
-    LOST = "lease lost"
 
 
 @dataclass(slots=True)
@@ -67,6 +57,11 @@ class JobRun:
     def __str__(self) -> str:
         """As the log names it."""
         return f"job {self.delivery.command.task_id} ({self.delivery.command.type}, delivery {self.number})"
+
+    @property
+    def _time_limit(self) -> float | None:
+        """Seconds; the command's own counts before the worker's."""
+        return self.delivery.command.time_limit or self.settings.default_time_limit_seconds
 
     async def execute(self) -> str:
         """Take the delivery through to its end; returns a word for the log."""
@@ -178,8 +173,7 @@ class JobRun:
 
     async def _enforce_limits(self) -> None:
         loop = asyncio.get_running_loop()
-        seconds = self.delivery.command.time_limit or self.settings.default_time_limit_seconds
-        deadline = None if seconds is None else loop.time() + seconds
+        deadline = None if self._time_limit is None else loop.time() + self._time_limit
         while True:
             await asyncio.sleep(MEMORY_CHECK_SECONDS if deadline is None else max(0.0, min(MEMORY_CHECK_SECONDS, deadline - loop.time())))
             if deadline is not None and loop.time() >= deadline:
@@ -194,28 +188,16 @@ class JobRun:
 
     async def _report(self, outcome: Outcome) -> str:
         """Send what became of the run; returns a word for the log."""
-        if self._stop is StopReason.LOST:
-            return "lost"
-        if isinstance(outcome, Succeeded):
-            return await self._finish(ResultStatus.SUCCEEDED, data=outcome.data)
-        if self._stop is StopReason.HANDED_BACK:
-            return await insist_async(self.client, lifecycle.hand_back(self.settings.keys, self.delivery, self.token))
-        if self._stop is StopReason.TIME_LIMIT:
-            seconds = self.delivery.command.time_limit or self.settings.default_time_limit_seconds
-            return await self._fail("TimeLimitExceeded", f"the job ran longer than its time limit of {seconds:g} s", outcome)
-        if self._stop is StopReason.MEMORY_LIMIT:
-            return await self._fail("MemoryLimitExceeded", f"the job used more than WORKER_MAX_RSS_MIB={self.settings.max_rss_mib:g}", outcome)
-        if self._stop is StopReason.CANCELLED or isinstance(outcome, Cancelled):
-            return await self._finish(ResultStatus.CANCELLED)
-        if isinstance(outcome, Crashed):
-            return await self._again(JobErrorInfo(type="WorkerCrashed", message=str(outcome), retryable=True), DeadReason.POISON)
-        if outcome.error.retryable:
-            return await self._again(outcome.error, DeadReason.EXHAUSTED)
-        return await self._finish(ResultStatus.FAILED, error=outcome.error)
-
-    async def _fail(self, type_: str, message: str, outcome: Outcome) -> str:
-        where = outcome.error.traceback if isinstance(outcome, Failed) else ""
-        return await self._finish(ResultStatus.FAILED, error=JobErrorInfo(type=type_, message=message, traceback=where))
+        decision = decide(outcome, self._stop, time_limit_seconds=self._time_limit, max_rss_mib=self.settings.max_rss_mib)
+        match decision:
+            case Finish(status, data, error):
+                return await self._finish(status, data=data, error=error)
+            case RunAgain(error, reason):
+                return await self._again(error, reason)
+            case HandBack():
+                return await insist_async(self.client, lifecycle.hand_back(self.settings.keys, self.delivery, self.token))
+            case Drop():
+                return "lost"
 
     async def _again(self, error: JobErrorInfo, reason: DeadReason) -> str:
         delay = self.backoff.delay(self.number)

@@ -20,9 +20,10 @@ from streams.jobs import lifecycle
 from streams.jobs.lifecycle import Delivery
 from streams.jobs.messages import Command, DeadReason, JobErrorInfo
 from streams.redact import without_password
+from workers.decision import StopReason
 from workers.handlers import HANDLERS
 from workers.process import ChildServer
-from workers.run import JobRun, StopReason
+from workers.run import JobRun
 from workers.settings import WorkerSettings
 
 logger = logging.getLogger(__name__)
