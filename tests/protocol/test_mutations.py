@@ -10,8 +10,9 @@ import redis
 
 from streams.bus.clients import connect
 from streams.embedded import EmbeddedServer
-from tests.protocol.driver import Scenario, Simulation, explore
 from tests.protocol.mutations import MUTATIONS, Mutation
+from tests.protocol.search import explore
+from tests.protocol.simulation import Scenario, Simulation
 from tests.protocol.world import Violation
 
 MOST_SECONDS = 30.0

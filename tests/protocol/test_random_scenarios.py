@@ -13,7 +13,7 @@ import pytest
 
 from streams.bus.clients import connect
 from streams.bus.functions import load_library
-from tests.protocol.driver import explore
+from tests.protocol.search import explore
 
 SECONDS = float(os.environ.get("PROTOCOL_SECONDS", "20"))
 SEED = os.environ.get("PROTOCOL_SEED")
