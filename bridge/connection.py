@@ -18,7 +18,7 @@ from streams.bus.functions import FunctionCall, call, load_library
 from streams.bus.insist import insist
 from streams.bus.topology import Keys
 from streams.errors import FunctionLibraryMissing
-from streams.jobs import lifecycle
+from streams.jobs import resolving
 
 if TYPE_CHECKING:
     from celery.backends.base import Backend
@@ -65,7 +65,7 @@ class Connection:
         """Send a step to the streams' server, and load the function library first where it is missing.
 
         Args:
-            step: from `streams.jobs.lifecycle`.
+            step: from `streams.jobs`.
             patience_seconds: how long an unreachable server is waited for.
         """
         return self._call(self.client, step, patience_seconds)
@@ -87,7 +87,7 @@ class Connection:
         run = identity.current_run()
         if run is None:
             raise LookupError("no current run: states of bridged tasks are stored within identity.running()")
-        step = lifecycle.put_state(
+        step = resolving.put_state(
             key,
             self.keys.mark(run.task_id),
             seq=run.seq,
@@ -105,7 +105,7 @@ class Connection:
     def raise_mark(self, run: identity.CurrentRun, to_rank: int) -> None:
         """Raise the mark of a task before the first effect of a result."""
         backend = self.app.backend
-        step = lifecycle.put_state(
+        step = resolving.put_state(
             backend.get_key_for_task(run.task_id),
             self.keys.mark(run.task_id),
             seq=run.seq,

@@ -24,13 +24,13 @@ from streams.bus.clients import is_passing
 from streams.bus.codec import encode_json
 from streams.bus.topology import service as service_named
 from streams.errors import PayloadTooLarge
-from streams.jobs import lifecycle
+from streams.jobs import dispatching
 from streams.jobs.messages import Command
 
 logger = logging.getLogger(__name__)
 
 
-def dispatch(task: Task, payload: Any) -> lifecycle.Dispatched:
+def dispatch(task: Task, payload: Any) -> dispatching.Dispatched:
     """Send a payload as the command of a bridged task's current request.
 
     Raises:
@@ -49,7 +49,7 @@ def dispatch(task: Task, payload: Any) -> lifecycle.Dispatched:
         time_limit=(request.timelimit or (None, None))[0] or task.time_limit,
         expires_at=_moment(task, request.expires),
     )
-    step = lifecycle.dispatch(
+    step = dispatching.dispatch(
         connection.keys,
         service,
         command,

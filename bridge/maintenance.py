@@ -6,9 +6,10 @@ import logging
 from collections import Counter
 
 from bridge.connection import Connection
+from streams.bus import clock
 from streams.bus.topology import MANAGEMENT_CONSUMERS, SERVICES, service
 from streams.bus.trim import trim
-from streams.jobs import lifecycle
+from streams.jobs import managing
 
 logger = logging.getLogger(__name__)
 
@@ -20,14 +21,14 @@ def promote_due(connection: Connection) -> int:
     """Put delayed commands whose time has come back on their streams (protocol R7); returns how many."""
     promoted = 0
     for each in SERVICES.values():
-        due = connection.client.zrangebyscore(connection.keys.delayed(each.name), "-inf", lifecycle.now_ms(), start=0, num=1_000)
-        promoted += sum(bool(connection.call(lifecycle.promote(connection.keys, each, str(publish_id)))) for publish_id in due)
+        due = connection.client.zrangebyscore(connection.keys.delayed(each.name), "-inf", clock.now_ms(), start=0, num=1_000)
+        promoted += sum(bool(connection.call(managing.promote(connection.keys, each, str(publish_id)))) for publish_id in due)
     return promoted
 
 
 def repair_open(connection: Connection, *, older_than_seconds: float = REPAIR_AFTER_SECONDS) -> dict[str, int]:
     """Send open jobs again whose command vanished (protocol R13); returns how many jobs got which verdict."""
-    newest = lifecycle.now_ms() - int(older_than_seconds * 1000)
+    newest = clock.now_ms() - int(older_than_seconds * 1000)
     verdicts: Counter[str] = Counter()
     for publish_id in map(str, connection.client.zrangebyscore(connection.keys.open_jobs, "-inf", newest)):
         task_id, seq, name = connection.client.hmget(connection.keys.job(publish_id), ["task_id", "seq", "service"])
@@ -35,7 +36,7 @@ def repair_open(connection: Connection, *, older_than_seconds: float = REPAIR_AF
             connection.client.zrem(connection.keys.open_jobs, publish_id)
             continue
         each = service(str(name))
-        step = lifecycle.repair(
+        step = managing.repair(
             connection.keys,
             each,
             publish_id,

@@ -19,8 +19,8 @@ from streams.bus.functions import load_library
 from streams.bus.reader import Entry, GroupReader
 from streams.bus.topology import MANAGEMENT_CONSUMERS, SERVICES
 from streams.errors import DecodeError
-from streams.jobs.lifecycle import SUPERSEDED_STREAM_CAP
 from streams.jobs.messages import Result, Status
+from streams.jobs.resolving import SUPERSEDED_STREAM_CAP
 from streams.redact import without_password
 
 logger = logging.getLogger(__name__)

@@ -19,9 +19,9 @@ from bridge import celery_internals, identity
 from bridge.connection import Connection
 from bridge.states import BEGUN_RANK, PROGRESS
 from bridge.task import resuming
-from streams.jobs import lifecycle
-from streams.jobs.lifecycle import Begun
+from streams.jobs import resolving
 from streams.jobs.messages import Result, ResultStatus, Status, StatusKind
+from streams.jobs.resolving import Begun
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ class Resumer:
     def begin(self, stream: str, entry: str, result: Result) -> WonResult | None:
         """R8: None when this result isn't the one that counts; it is acknowledged then."""
         publish_id = result.publish_id or self.connection.client.hget(self.connection.keys.task(result.task_id), f"publish:{result.attempt}")
-        step = lifecycle.begin(self.connection.keys, str(publish_id or "unknown"), results=stream, group=self.group, entry=entry)
+        step = resolving.begin(self.connection.keys, str(publish_id or "unknown"), results=stream, group=self.group, entry=entry)
         begun = self.connection.call(step)
         if begun.verdict != "won":
             logger.warning("result %s of task %s (run %s, %s): %s, kept aside", entry, result.task_id, result.attempt, result.status, begun.verdict)
@@ -106,7 +106,7 @@ class Resumer:
     def close(self, won: WonResult) -> None:
         """R9."""
         service = self.connection.client.hget(self.connection.keys.job(won.publish_id), "service")
-        step = lifecycle.resolved(
+        step = resolving.resolved(
             self.connection.keys,
             str(service),
             won.publish_id,

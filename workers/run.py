@@ -15,14 +15,14 @@ import redis
 import redis.asyncio
 
 from streams.bus.clients import CONNECTION_ERRORS
+from streams.bus.clock import utc_now
 from streams.bus.functions import FunctionCall, call_async
 from streams.bus.insist import insist_async
-from streams.bus.messages import utc_now
 from streams.errors import FunctionLibraryMissing
-from streams.jobs import lifecycle
+from streams.jobs import running
 from streams.jobs.backoff import Backoff
-from streams.jobs.lifecycle import Delivery
 from streams.jobs.messages import DeadReason, JobErrorInfo, Result, ResultStatus, Status, StatusKind
+from streams.jobs.running import Delivery
 from workers.decision import Drop, Finish, HandBack, RunAgain, StopReason, decide
 from workers.errors import Retryable
 from workers.process import ChildProcess, ChildServer, Failed, JobRequest, Outcome, Progress
@@ -67,7 +67,7 @@ class JobRun:
         """Take the delivery through to its end; returns a word for the log."""
         taken = await insist_async(
             self.client,
-            lifecycle.take_up(
+            running.take_up(
                 self.settings.keys,
                 self.delivery,
                 nonce=uuid4().hex,
@@ -157,7 +157,7 @@ class JobRun:
     def _heartbeat(self, progress: Progress | None) -> FunctionCall[str]:
         command = self.delivery.command
         if progress is None:
-            return lifecycle.heartbeat(self.settings.keys, self.delivery, self.token)
+            return running.heartbeat(self.settings.keys, self.delivery, self.token)
         status = Status(
             task_id=command.task_id,
             attempt=command.attempt,
@@ -169,7 +169,7 @@ class JobRun:
             worker=self.worker,
             pid=self._child.pid if self._child else self.pid,
         )
-        return lifecycle.heartbeat(self.settings.keys, self.delivery, self.token, status)
+        return running.heartbeat(self.settings.keys, self.delivery, self.token, status)
 
     async def _enforce_limits(self) -> None:
         loop = asyncio.get_running_loop()
@@ -195,7 +195,7 @@ class JobRun:
             case RunAgain(error, reason):
                 return await self._again(error, reason)
             case HandBack():
-                return await insist_async(self.client, lifecycle.hand_back(self.settings.keys, self.delivery, self.token))
+                return await insist_async(self.client, running.hand_back(self.settings.keys, self.delivery, self.token))
             case Drop():
                 return "lost"
 
@@ -204,7 +204,7 @@ class JobRun:
         logger.warning("%s: %s: %s", self, error.type, error.message)
         return await insist_async(
             self.client,
-            lifecycle.retry_later(
+            running.retry_later(
                 self.settings.keys,
                 self.delivery,
                 self.token,
@@ -226,7 +226,7 @@ class JobRun:
                 "put large outputs in a file and return job.artifact(path)"
             )
             result = self._result(ResultStatus.FAILED, None, JobErrorInfo(type="PayloadTooLarge", module="streams.errors", message=message))
-        verdict = await insist_async(self.client, lifecycle.finish(self.settings.keys, self.delivery, self.token, result))
+        verdict = await insist_async(self.client, running.finish(self.settings.keys, self.delivery, self.token, result))
         return str(result.status) if verdict == "finished" else verdict
 
     def _result(self, status: ResultStatus, data: Any, error: JobErrorInfo | None) -> Result:

@@ -16,9 +16,9 @@ from streams.bus.insist import insist_async
 from streams.bus.reader import Entry, GroupReader
 from streams.bus.topology import Service
 from streams.errors import DecodeError
-from streams.jobs import lifecycle
-from streams.jobs.lifecycle import Delivery
+from streams.jobs import running
 from streams.jobs.messages import Command, DeadReason, JobErrorInfo
+from streams.jobs.running import Delivery
 from streams.redact import without_password
 from workers.decision import StopReason
 from workers.handlers import HANDLERS
@@ -55,7 +55,7 @@ class WorkerRuntime:
             group=service.group,
             consumer=self.consumer,
             lease=settings.lease,
-            handed_back_idle_ms=lifecycle.HANDED_BACK_IDLE_MS // 2,
+            handed_back_idle_ms=running.HANDED_BACK_IDLE_MS // 2,
         )
         self._runs: dict[asyncio.Task[None], JobRun | None] = {}
         self._stop = asyncio.Event()
@@ -97,7 +97,9 @@ class WorkerRuntime:
                 await self._wait_for_any(asyncio.create_task(asyncio.sleep(min(3.0, 0.1 * 2 ** min(failures, 5)))))
                 continue
             if failures:
-                logger.info("Redis answers again; after a lost connection nothing is claimed from others for one lease (%g s)", self.settings.lease_seconds)
+                logger.info(
+                    "Redis answers again; after a lost connection nothing is claimed from others for one lease (%g s)", self.settings.lease_seconds
+                )
                 failures = 0
             for entry in entries:
                 if self._stop.is_set():
@@ -108,7 +110,7 @@ class WorkerRuntime:
     async def _give_back(self, entry: Entry) -> None:
         """The stop came while this was being read."""
         try:
-            await self.reader.give_back(entry, to=lifecycle.HANDED_BACK, idle_ms=lifecycle.HANDED_BACK_IDLE_MS)
+            await self.reader.give_back(entry, to=running.HANDED_BACK, idle_ms=running.HANDED_BACK_IDLE_MS)
         except (*CONNECTION_ERRORS, redis.RedisError) as exc:
             logger.warning("entry %s: not begun, and not given back either (%s): others take it after a lease", entry.id, exc)
         else:
@@ -159,7 +161,7 @@ class WorkerRuntime:
 
     async def _park(self, entry: Entry, reason: DeadReason, error: JobErrorInfo) -> str:
         logger.error("entry %s is parked (%s): %s", entry.id, reason, error.message)
-        step = lifecycle.dead_letter(
+        step = running.dead_letter(
             self.settings.keys,
             self.service,
             consumer=self.consumer,

@@ -34,6 +34,7 @@ def is_passing(error: BaseException) -> bool:
     # redis-py strips the code from the message of the errors that it has a class for.
     return isinstance(error, redis.exceptions.OutOfMemoryError) or (isinstance(error, redis.ResponseError) and str(error).startswith(_PASSING))
 
+
 _OPTIONS: Final[dict[str, Any]] = {
     "decode_responses": True,
     "encoding_errors": "surrogateescape",

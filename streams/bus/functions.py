@@ -79,3 +79,8 @@ def _translated(exc: redis.ResponseError) -> Exception:
 def flat(fields: dict[str, str]) -> tuple[str, ...]:
     """Fields as XADD takes them: name, value, name, value ..."""
     return tuple(part for pair in fields.items() for part in pair)
+
+
+def verdict(reply: Any) -> str:
+    """The first value of a reply: what the function decided."""
+    return str(reply[0])

@@ -5,7 +5,7 @@ On the wire every field is a string. A field marked `Json` holds nested data as 
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -21,11 +21,6 @@ class JsonMark:
 
 
 Json = Annotated[Any, JsonMark()]
-
-
-def utc_now() -> datetime:
-    """The current time, aware, in UTC."""
-    return datetime.now(UTC)
 
 
 class EventMessage(BaseModel):

@@ -9,7 +9,7 @@ import redis
 
 from streams.bus.functions import call
 from streams.bus.topology import Keys
-from streams.jobs import lifecycle
+from streams.jobs import managing
 
 FLAG_TTL: Final = timedelta(days=1)
 """Must outlive the longest ETA plus queue wait plus redelivery of the broker."""
@@ -26,7 +26,7 @@ def cancel_task(client: redis.Redis, keys: Keys, task_id: str, *, flag_ttl: time
     known = cast("dict[str, str]", client.hgetall(keys.task(task_id)))
     for field, publish_id in known.items():
         if field.startswith("publish:"):
-            answer = call(client, lifecycle.cancel(keys, publish_id))
+            answer = call(client, managing.cancel(keys, publish_id))
             if answer != "unknown":
                 answers[publish_id] = answer
     return answers

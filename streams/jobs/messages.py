@@ -8,7 +8,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from streams.bus.messages import EventMessage, Json, utc_now
+from streams.bus.clock import utc_now
+from streams.bus.messages import EventMessage, Json
 
 
 class ResultStatus(StrEnum):

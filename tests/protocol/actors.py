@@ -9,9 +9,9 @@ from typing import Any
 
 from bridge.states import BEGUN_RANK, DISPATCHED, PROGRESS
 from streams.bus.topology import MANAGEMENT_CONSUMERS
-from streams.jobs import lifecycle
-from streams.jobs.lifecycle import Delivery
+from streams.jobs import running
 from streams.jobs.messages import Result, ResultStatus, Status, StatusKind
+from streams.jobs.running import Delivery
 from tests.protocol.scene import LONG, Row
 from tests.protocol.world import World, attempt_of, task_of
 
@@ -71,7 +71,7 @@ def heartbeat(world: World, delivery: Delivery, token: str, *, progress: bool) -
     command = delivery.command
     status = Status(task_id=command.task_id, attempt=command.attempt, publish_id=command.publish_id, kind=StatusKind.PROGRESS, current=1)
     owns = world.owns(delivery)
-    held = world.scene.do(lifecycle.heartbeat(world.scene.keys, delivery, token, status if progress else None))
+    held = world.scene.do(running.heartbeat(world.scene.keys, delivery, token, status if progress else None))
     world.say(f"{delivery.consumer} heartbeat of {command.publish_id}: {held}")
     if held != "lost":
         world.check_fence(delivery, token, "the heartbeat", owns=owns)

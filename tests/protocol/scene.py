@@ -10,9 +10,11 @@ import redis
 
 from streams.bus.functions import FunctionCall, call
 from streams.bus.topology import MANAGEMENT_CONSUMERS, Keys, Service
-from streams.jobs import lifecycle
-from streams.jobs.lifecycle import Begun, Delivery, Dispatched, TakenUp
+from streams.jobs import dispatching, managing, resolving, running
+from streams.jobs.dispatching import Dispatched
 from streams.jobs.messages import Command, DeadReason, JobErrorInfo, Result, ResultStatus
+from streams.jobs.resolving import Begun
+from streams.jobs.running import Delivery, TakenUp
 
 T = TypeVar("T")
 
@@ -54,7 +56,7 @@ class Scene:
         self, publish: str = "p1", *, task: str = "t1", lineage: str | None = None, retries: int = 0, expires_at: datetime | None = None
     ) -> Dispatched:
         command = Command(type="lab.run", task_id=task, callback_stream=self.results, data={"n": 1}, expires_at=expires_at)
-        step = lifecycle.dispatch(
+        step = dispatching.dispatch(
             self.keys, self.service, command, publish_id=publish, lineage=lineage or publish, retries=retries, context=f"ctx of {publish}"
         )
         return self.do(step)
@@ -78,7 +80,7 @@ class Scene:
         return Delivery(self.service, row[0], consumer, Command.from_redis_dict(row[1]))
 
     def take_up(self, delivery: Delivery, *, nonce: str | None = None, max_deliveries: int = 3) -> TakenUp:
-        step = lifecycle.take_up(
+        step = running.take_up(
             self.keys, delivery, nonce=nonce or self.nonce(), max_deliveries=max_deliveries, worker=f"lab@{delivery.consumer}", pid=7
         )
         return self.do(step)
@@ -90,15 +92,15 @@ class Scene:
         return delivery, self.take_up(delivery).token
 
     def heartbeat(self, delivery: Delivery, token: str) -> str:
-        return self.do(lifecycle.heartbeat(self.keys, delivery, token))
+        return self.do(running.heartbeat(self.keys, delivery, token))
 
     def finish(self, delivery: Delivery, token: str, status: ResultStatus = ResultStatus.SUCCEEDED, data: Any = None) -> str:
         command = delivery.command
         result = Result(task_id=command.task_id, attempt=command.attempt, publish_id=command.publish_id, status=status, data=data)
-        return self.do(lifecycle.finish(self.keys, delivery, token, result))
+        return self.do(running.finish(self.keys, delivery, token, result))
 
     def retry_later(self, delivery: Delivery, token: str, *, delay: timedelta = timedelta(0), max_deliveries: int = 3) -> str:
-        step = lifecycle.retry_later(
+        step = running.retry_later(
             self.keys,
             delivery,
             token,
@@ -112,13 +114,13 @@ class Scene:
         return self.do(step)
 
     def dead_letter(self, row: Row, *, consumer: str = "W1", reason: DeadReason = DeadReason.UNDECODABLE) -> str:
-        step = lifecycle.dead_letter(
+        step = running.dead_letter(
             self.keys, self.service, consumer=consumer, entry=row[0], fields=row[1], reason=reason, error=ERROR, worker=f"lab@{consumer}", pid=7
         )
         return self.do(step)
 
     def hand_back(self, delivery: Delivery, token: str) -> str:
-        return self.do(lifecycle.hand_back(self.keys, delivery, token))
+        return self.do(running.hand_back(self.keys, delivery, token))
 
     # -------------------------------------------------------------------------------------------------------------------------------- resolve
 
@@ -131,10 +133,10 @@ class Scene:
         return claimed[0] if claimed else None
 
     def begin(self, publish: str, entry: str) -> Begun:
-        return self.do(lifecycle.begin(self.keys, publish, results=self.results, group=MANAGEMENT_CONSUMERS, entry=entry))
+        return self.do(resolving.begin(self.keys, publish, results=self.results, group=MANAGEMENT_CONSUMERS, entry=entry))
 
     def resolved(self, publish: str, entry: str, *, task: str = "t1", tombstone: timedelta = TOMBSTONE) -> str:
-        step = lifecycle.resolved(
+        step = resolving.resolved(
             self.keys, self.service.name, publish, task, results=self.results, group=MANAGEMENT_CONSUMERS, entry=entry, tombstone=tombstone
         )
         return self.do(step)
@@ -149,14 +151,14 @@ class Scene:
     # --------------------------------------------------------------------------------------------------------------------------------- manage
 
     def promote(self, publish: str = "p1", *, now_ms: int | None = None) -> str:
-        step = lifecycle.promote(self.keys, self.service, publish)
+        step = managing.promote(self.keys, self.service, publish)
         return self.do(step if now_ms is None else FunctionCall(step.name, step.keys, (step.args[0], now_ms), step.parse))
 
     def cancel(self, publish: str = "p1") -> str:
-        return self.do(lifecycle.cancel(self.keys, publish))
+        return self.do(managing.cancel(self.keys, publish))
 
     def repair(self, publish: str = "p1", *, task: str = "t1", attempt: int = 1, max_deliveries: int = 3) -> str:
-        step = lifecycle.repair(
+        step = managing.repair(
             self.keys,
             self.service,
             publish,

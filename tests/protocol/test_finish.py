@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import redis
 
-from streams.jobs.lifecycle import HANDED_BACK, HANDED_BACK_IDLE_MS
 from streams.jobs.messages import ResultStatus
+from streams.jobs.running import HANDED_BACK, HANDED_BACK_IDLE_MS
 from tests.protocol.scene import Scene
 
 

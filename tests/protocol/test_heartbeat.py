@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from streams.jobs import lifecycle
+from streams.jobs import running
 from streams.jobs.messages import Status, StatusKind
 from tests.protocol.scene import Scene
 
@@ -38,7 +38,7 @@ def test_it_tells_of_a_cancel(scene: Scene) -> None:
 def test_progress_goes_to_the_status_stream_and_the_ledger(scene: Scene) -> None:
     delivery, token = scene.started()
     status = Status(task_id="t1", attempt=1, publish_id="p1", kind=StatusKind.PROGRESS, current=3, total=9, message="half")
-    assert "held" == scene.do(lifecycle.heartbeat(scene.keys, delivery, token, status))
+    assert "held" == scene.do(running.heartbeat(scene.keys, delivery, token, status))
     assert {"kind": "progress", "current": "3", "total": "9", "message": "half"}.items() <= scene.entries(scene.status)[-1][1].items()
     assert {"current": "3", "total": "9", "message": "half"}.items() <= scene.run().items()
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bridge.states import is_terminal, rank
-from streams.jobs import lifecycle
+from streams.jobs import resolving
 from tests.protocol.scene import MARK_TTL_SECONDS, Scene
 
 Put = Callable[..., bool]
@@ -24,7 +24,7 @@ def put(scene: Scene, meta: str) -> Put:
     """Stores a state of run `seq`, with its own name as the value; "" raises the mark to `to_rank`."""
 
     def put(state: str, seq: int = 1, *, lineage: str = "a", to_rank: int = 0, ttl_seconds: int = 3600) -> bool:
-        step = lifecycle.put_state(
+        step = resolving.put_state(
             meta,
             scene.keys.mark("t1"),
             seq=seq,

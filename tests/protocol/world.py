@@ -11,9 +11,9 @@ from typing import Final
 from bridge.states import is_terminal, rank
 from streams.bus.topology import MANAGEMENT_CONSUMERS
 from streams.bus.trim import trim
-from streams.jobs import lifecycle
+from streams.jobs import resolving
 from streams.jobs.cancelling import cancel_task
-from streams.jobs.lifecycle import Delivery
+from streams.jobs.running import Delivery
 from tests.protocol.scene import MARK_TTL_SECONDS, Scene
 
 TASKS: Final = {"a": "t1", "b": "t1", "c": "t2"}
@@ -138,7 +138,7 @@ class World:
 
     def _put(self, publish: str, state: str, to_rank: int, value: str) -> bool:
         keys, task = self.scene.keys, task_of(publish)
-        step = lifecycle.put_state(
+        step = resolving.put_state(
             f"{keys.prefix}meta:{task}",
             keys.mark(task),
             seq=self.seqs[publish],
@@ -152,7 +152,7 @@ class World:
         )
         return self.scene.do(step)
 
-    def begin(self, publish: str, entry: str) -> lifecycle.Begun:
+    def begin(self, publish: str, entry: str) -> resolving.Begun:
         """R8."""
         begun = self.scene.begin(publish, entry)
         self.say(f"begin {publish} by result {entry}: {begun.verdict}{' again' if begun.replay else ''}{', cancelled' if begun.cancelled else ''}")

@@ -1,0 +1,42 @@
+"""What the management side does beside the straight way (protocol R7, R10, R13); its functions are in `lua/40_manage.lua`."""
+
+from __future__ import annotations
+
+from streams.bus import clock
+from streams.bus.functions import FunctionCall, flat, verdict
+from streams.bus.topology import Keys, Service
+
+
+def promote(keys: Keys, service: Service, publish_id: str) -> FunctionCall[str]:
+    """R7: put a delayed command back on its stream if it is due. Returns the new entry, or "" when there was nothing to do."""
+    return FunctionCall(
+        "promote",
+        (keys.stream(service.commands), keys.delayed(service.name), keys.job(publish_id), keys.run(service.name, publish_id)),
+        (publish_id, clock.now_ms()),
+        str,
+    )
+
+
+def cancel(keys: Keys, publish_id: str) -> FunctionCall[str]:
+    """R10, for one publish. Returns `accepted`, `too late` or `unknown`."""
+    return FunctionCall("cancel", (keys.job(publish_id),), (), str)
+
+
+def repair(
+    keys: Keys, service: Service, publish_id: str, *, task_id: str, attempt: int, callback_stream: str, results_group: str, max_deliveries: int
+) -> FunctionCall[str]:
+    """R13: send an open publish again whose command vanished. Returns `repaired`, `dead_lettered` or `fine:<why>`."""
+    sender = {"schema": "1", "task_id": task_id, "attempt": str(attempt), "publish_id": publish_id, "worker": "reconciler"}
+    return FunctionCall(
+        "repair",
+        (
+            keys.job(publish_id),
+            keys.run(service.name, publish_id),
+            keys.stream(service.commands),
+            keys.delayed(service.name),
+            callback_stream,
+            keys.stream(service.dead_letters),
+        ),
+        (publish_id, service.group, results_group, max_deliveries, clock.moment(), *flat(sender)),
+        verdict,
+    )
