@@ -30,8 +30,8 @@ class RemoteError(JobError):
         return f"{self.type}: {self.message}" if self.message else self.type
 
 
-class DeadLettered(JobError):
-    """The job's command is parked as a dead letter; its deliveries are used up."""
+class _Parked(JobError):
+    """The job's command is parked as a dead letter."""
 
     def __init__(self, reason: str, message: str = "", deliveries: int = 0, dead_letter_id: str = "") -> None:
         super().__init__(reason, message, deliveries, dead_letter_id)
@@ -41,15 +41,12 @@ class DeadLettered(JobError):
         return f"{self.reason} after {self.deliveries} deliveries (dead letter {self.dead_letter_id or 'unknown'}): {self.message}"
 
 
-class PoisonCommand(JobError):
-    """The job's command is parked as a dead letter; no worker survives it, or none can read it."""
+class DeadLettered(_Parked):
+    """The job's deliveries are used up by passing troubles; it may be tried again."""
 
-    def __init__(self, reason: str, message: str = "", deliveries: int = 0, dead_letter_id: str = "") -> None:
-        super().__init__(reason, message, deliveries, dead_letter_id)
-        self.reason, self.message, self.deliveries, self.dead_letter_id = reason, message, deliveries, dead_letter_id
 
-    def __str__(self) -> str:
-        return f"{self.reason} after {self.deliveries} deliveries (dead letter {self.dead_letter_id or 'unknown'}): {self.message}"
+class PoisonCommand(_Parked):
+    """No worker survives the job's command, or none can read it; trying again would do the same."""
 
 
 class RemoteTraceback(Exception):
