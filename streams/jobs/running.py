@@ -64,10 +64,10 @@ def take_up(
             command.callback_stream,
             keys.stream(service.dead_letters),
             keys.stream(service.status),
-            keys.job(delivery.publish_id),
             keys.run(service.name, delivery.publish_id),
         ),
         (
+            keys.job(delivery.publish_id),
             service.group,
             delivery.consumer,
             delivery.entry,
@@ -92,10 +92,10 @@ def heartbeat(keys: Keys, delivery: Delivery, token: str, status: Status | None 
         (
             keys.stream(service.commands),
             keys.stream(service.status),
-            keys.job(delivery.publish_id),
             keys.run(service.name, delivery.publish_id),
         ),
         (
+            keys.job(delivery.publish_id),
             service.group,
             delivery.consumer,
             delivery.entry,
@@ -140,10 +140,10 @@ def retry_later(
             delivery.command.callback_stream,
             keys.stream(service.dead_letters),
             keys.delayed(service.name),
-            keys.job(delivery.publish_id),
             keys.run(service.name, delivery.publish_id),
         ),
         (
+            keys.job(delivery.publish_id),
             service.group,
             delivery.consumer,
             delivery.entry,
@@ -178,10 +178,9 @@ def dead_letter(
             keys.stream(service.commands),
             callback or keys.stream(service.results),
             keys.stream(service.dead_letters),
-            keys.job(publish_id),
             keys.run(service.name, publish_id),
         ),
-        (service.group, consumer, entry, reason, encode_json(error), 1, clock.moment(), *flat(sender)),
+        (keys.job(publish_id), service.group, consumer, entry, reason, encode_json(error), 1, clock.moment(), *flat(sender)),
         verdict,
     )
 

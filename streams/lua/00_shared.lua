@@ -1,4 +1,6 @@
--- Shared by all functions. A rule's number (R3 ...) is that of docs/protocol.md. Every key comes in through KEYS; none is spelled here.
+-- Shared by all functions. A rule's number (R3 ...) is that of docs/protocol.md. No key is spelled here: they come in through KEYS.
+-- One exception: a worker's functions get management's half of the ledger, `job`, through ARGV. FCALL asks for the right to write each of KEYS, and a worker
+-- may only read that one; within the function Redis checks each command as it comes. Keys of one deployment share a slot by its prefix ({tag}) in a cluster.
 -- Times are milliseconds since the epoch; a moment in a message is ISO-8601 text made by the caller.
 
 -- The pending entry {id, consumer, idle_ms, times_delivered} when `consumer` owns it, else nil. A missing group owns nothing.

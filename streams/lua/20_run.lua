@@ -1,13 +1,13 @@
 -- What a worker does with an entry of its service: R4 take_up, R5 heartbeat, R6 finish / retry_later / dead_letter, and the orderly hand_back.
 
 -- R4, for the owner of the pending entry.
--- KEYS: commands, results, dead letters, status, job, run
--- ARGV: group, consumer, entry, nonce, max deliveries, now, expires at or '', deliveries the message carries, status cap, moment, then `sender`
+-- KEYS: commands, results, dead letters, status, run
+-- ARGV: job, group, consumer, entry, nonce, max deliveries, now, expires at or '', deliveries the message carries, status cap, moment, then `sender`
 -- Returns {verdict, token, delivery}: run | lost | resolved | cancelled | expired | dead_lettered
 redis.register_function('csb1_take_up', function(keys, args)
-  local commands, results, dead, status, job, run = unpack(keys)
-  local group, consumer, entry, nonce, max, now, expires, carried, cap, moment = unpack(args)
-  local sender = from(args, 11)
+  local commands, results, dead, status, run = unpack(keys)
+  local job, group, consumer, entry, nonce, max, now, expires, carried, cap, moment = unpack(args)
+  local sender = from(args, 12)
   local row = owned(commands, group, entry, consumer)
   if not row then return { 'lost' } end
 
@@ -52,20 +52,20 @@ redis.register_function('csb1_take_up', function(keys, args)
 end)
 
 -- R5: renew the lease, report progress if there is news, and learn whether the job was cancelled.
--- KEYS: commands, status, job, run
--- ARGV: group, consumer, entry, token, now, status cap, then the flat fields of a status message, or nothing
+-- KEYS: commands, status, run
+-- ARGV: job, group, consumer, entry, token, now, status cap, then the flat fields of a status message, or nothing
 -- Returns {verdict}: held | cancelled | lost
 redis.register_function('csb1_heartbeat', function(keys, args)
-  local commands, status, job, run = unpack(keys)
-  local group, consumer, entry, token, now, cap = unpack(args)
+  local commands, status, run = unpack(keys)
+  local job, group, consumer, entry, token, now, cap = unpack(args)
   if not fenced(commands, group, entry, consumer, run, token) then return { 'lost' } end
   -- XCLAIM drops an entry that was deleted from the pending list: nobody holds it any more, and R13 sends it again.
   if not redis.call('XCLAIM', commands, group, consumer, 0, entry, 'JUSTID')[1] then return { 'lost' } end
   redis.call('HSET', run, 'heartbeat', now)
   local phase, cancel = unpack(redis.call('HMGET', job, 'phase', 'cancel'))
   if phase ~= 'closed' then keep_run(run, phase) end
-  if #args > 6 then
-    local message = from(args, 7)
+  if #args > 7 then
+    local message = from(args, 8)
     try_xadd(status, 'MAXLEN', '~', cap, '*', unpack(message))
     redis.call('HSET', run, 'current', field(message, 'current') or '', 'total', field(message, 'total') or '', 'message', field(message, 'message') or '')
   end
@@ -89,13 +89,13 @@ redis.register_function('csb1_finish', function(keys, args)
 end)
 
 -- R6 retry_later: a passing trouble. Used up: dead letter; else the command waits in `delayed`, with its counter.
--- KEYS: commands, results, dead letters, delayed, job, run
--- ARGV: group, consumer, entry, token, max deliveries, due, member of `delayed`, reason when used up, error JSON, moment, then `sender`
+-- KEYS: commands, results, dead letters, delayed, run
+-- ARGV: job, group, consumer, entry, token, max deliveries, due, member of `delayed`, reason when used up, error JSON, moment, then `sender`
 -- Returns {verdict}: delayed | dead_lettered | lost
 redis.register_function('csb1_retry_later', function(keys, args)
-  local commands, results, dead, delayed, job, run = unpack(keys)
-  local group, consumer, entry, token, max, due, member, reason, failure, moment = unpack(args)
-  local sender = from(args, 11)
+  local commands, results, dead, delayed, run = unpack(keys)
+  local job, group, consumer, entry, token, max, due, member, reason, failure, moment = unpack(args)
+  local sender = from(args, 12)
   local done = redis.call('HMGET', run, 'delayed_token', 'delayed_verdict')
   if done[1] == token then return { done[2] } end
   if not fenced(commands, group, entry, consumer, run, token) then return { 'lost' } end
@@ -117,14 +117,14 @@ redis.register_function('csb1_retry_later', function(keys, args)
 end)
 
 -- R6 dead_letter: for the owner of an entry that can't be taken up at all (undecodable, of a type nobody here knows).
--- KEYS: commands, results, dead letters, job, run
--- ARGV: group, consumer, entry, reason, error JSON, deliveries, moment, then `sender` (without task_id: no result is sent)
+-- KEYS: commands, results, dead letters, run
+-- ARGV: job, group, consumer, entry, reason, error JSON, deliveries, moment, then `sender` (without task_id: no result is sent)
 -- Returns {verdict}: dead_lettered | resolved | lost
 redis.register_function('csb1_dead_letter', function(keys, args)
-  local commands, results, dead, job, run = unpack(keys)
-  local group, consumer, entry, reason, failure, deliveries, moment = unpack(args)
+  local commands, results, dead, run = unpack(keys)
+  local job, group, consumer, entry, reason, failure, deliveries, moment = unpack(args)
   if not owned(commands, group, entry, consumer) then return { 'lost' } end
-  local sender, stands, verdict = from(args, 8), standing(job), 'resolved'
+  local sender, stands, verdict = from(args, 9), standing(job), 'resolved'
   if stands ~= 'resolved' then
     verdict = 'dead_lettered'
     park(dead, results, run, commands, entry, command_fields(commands, entry, job) or sender, reason, failure, deliveries, moment, sender)

@@ -1,0 +1,67 @@
+"""The ledger is split by who may write: a worker's functions do all their work while its user may only read management's half."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from urllib.parse import urlsplit, urlunsplit
+
+import pytest
+import redis
+
+from streams.bus.clients import connect
+from streams.bus.functions import call
+from streams.jobs import managing, running
+from streams.jobs.messages import ResultStatus
+from tests.protocol.scene import Scene
+
+COMMANDS = "hget hset hmget hincrby hexists hdel hsetnx exists persist pexpire xpending xadd xack xclaim xautoclaim xrange xreadgroup zadd"
+
+
+@pytest.fixture
+def worker(scene: Scene, redis_url: str) -> Iterator[Scene]:
+    """The same deployment, seen by a user who may read `job:` and write what is a worker's."""
+    name, prefix = f"worker-{secrets.token_hex(4)}", scene.keys.prefix
+    writable = [scene.commands, scene.results, scene.dead, scene.status, scene.delayed, f"{prefix}run:lab:*"]
+    rules = ["on", "nopass", f"%R~{prefix}job:*", *(f"~{key}" for key in writable), "+fcall", *(f"+{name}" for name in COMMANDS.split())]
+    scene.client.execute_command("ACL", "SETUSER", name, "reset", *rules)  # type: ignore[no-untyped-call]
+    parts = urlsplit(redis_url)
+    with connect(urlunsplit(parts._replace(netloc=f"{name}:any@{parts.netloc.rpartition('@')[2]}"))) as client:
+        yield Scene(client, prefix, groups=False)
+    scene.client.acl_deluser(name)
+
+
+def test_a_job_runs_to_its_end(scene: Scene, worker: Scene) -> None:
+    scene.dispatch()
+    delivery = worker.read()
+    token = worker.take_up(delivery).token
+    assert worker.heartbeat(delivery, token) == "held"
+    assert worker.finish(delivery, token, ResultStatus.SUCCEEDED, {"a": 1}) == "finished"
+
+
+def test_a_job_is_delayed_handed_back_and_parked(scene: Scene, worker: Scene) -> None:
+    for publish in ("later", "back"):
+        scene.dispatch(publish)
+    later = worker.read()
+    assert worker.retry_later(later, worker.take_up(later).token) == "delayed"
+    back = worker.read()
+    assert call(worker.client, running.hand_back(worker.keys, back, worker.take_up(back).token)) == "handed_back"
+    again = worker.claim("W2")
+    assert again is not None
+    assert worker.take_up(again, max_deliveries=0).verdict == "dead_lettered"
+
+
+def test_it_learns_of_a_cancel_and_cant_undo_it(scene: Scene, worker: Scene) -> None:
+    scene.dispatch()
+    delivery = worker.read()
+    token = worker.take_up(delivery).token
+    assert scene.do(managing.cancel(scene.keys, "p1")) == "accepted"
+    assert worker.heartbeat(delivery, token) == "cancelled"
+    with pytest.raises(redis.exceptions.NoPermissionError):
+        worker.client.hset(worker.keys.job("p1"), "cancel", "")
+
+
+def test_it_cant_call_the_functions_of_management(scene: Scene, worker: Scene) -> None:
+    scene.dispatch()
+    with pytest.raises(redis.exceptions.NoPermissionError):
+        call(worker.client, managing.cancel(worker.keys, "p1"))
