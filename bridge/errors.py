@@ -1,6 +1,7 @@
 """What a caller's `.get()` may raise.
 
     JobError
+    ├── BadPayload           the task's payload isn't valid; nothing was sent to a worker
     ├── RemoteError          the job raised this in its worker; carries the remote type, message and traceback
     ├── DeadLettered         its deliveries are used up (reason `exhausted`); a later run may work: fit for `autoretry_for`
     └── PoisonCommand        it took its worker down each time (or is no valid command): running it again would do the same
@@ -17,6 +18,10 @@ from streams.errors import BridgeSystemError
 
 class JobError(BridgeSystemError):
     """A job failed."""
+
+
+class BadPayload(JobError):
+    """The task's payload isn't valid; the message names each wrong key. Nothing was sent to a worker."""
 
 
 class RemoteError(JobError):

@@ -18,9 +18,10 @@ from typing import Any, ClassVar
 
 from celery import Celery, Task
 from celery.exceptions import Ignore
+from pydantic import ValidationError
 
 from bridge.dispatch import dispatch
-from bridge.errors import DeadLettered, JobError, PoisonCommand, RemoteError, RemoteTraceback
+from bridge.errors import BadPayload, DeadLettered, JobError, PoisonCommand, RemoteError, RemoteTraceback
 from streams.jobs.messages import DeadReason, Result, ResultStatus
 
 _outcome: contextvars.ContextVar[Result | None] = contextvars.ContextVar("bridge_outcome", default=None)
@@ -72,12 +73,22 @@ class StreamTask(Task):
         outcome = _outcome.get()
         if outcome is not None:
             return resolve(outcome)
-        payload = self.build_payload(*args, **kwargs)
+        payload = self._payload(*args, **kwargs)
         if self.request.called_directly:
             return payload
         dispatch(self, payload)
         # Not an end: the bridge writes it. Celery acknowledges the message and stores nothing.
         raise Ignore
+
+    def _payload(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return self.build_payload(*args, **kwargs)
+        except ValidationError as exc:
+            # Told by key, never by value, and in a form that survives Celery's JSON: pydantic's own doesn't.
+            lines = [
+                f"{'.'.join(map(str, error['loc'])) or 'payload'}: {error['msg']}" for error in exc.errors(include_input=False, include_url=False)
+            ]
+            raise BadPayload(f"{self.name}: the payload isn't valid, nothing was sent:\n  " + "\n  ".join(lines)) from None
 
 
 def resolve(outcome: Result) -> Any:

@@ -14,6 +14,7 @@ from typing import Any
 from workers.backtesting.config_keys import CONFIG, LIVE, PAIRLISTS_REFUSED, PAIRLISTS_USED, SECRET, Section
 
 SUSPECT_KEY = re.compile(r"key|secret|token|passw|credential|url|path|file|dir$|host|proxy|module|machine|(in|out)put_model", re.IGNORECASE)
+UNKNOWN_KEY = "not a backtesting option of freqtrade"
 SUSPECT_TEXT = re.compile(r"[/\\~\0]|\.\.|\.(py|pkl|joblib|json|txt|model|zip|csv|pt|bin)$", re.IGNORECASE)
 
 
@@ -71,7 +72,7 @@ def judge(config: Mapping[str, Any], *, known: frozenset[str] = frozenset(), ver
         known: top-level keys that this freqtrade's schema knows; such a key that no table names is ignored, not refused.
         version: freqtrade's, for the message about an unknown key.
     """
-    unknown = f"not a backtesting option of freqtrade {version}".rstrip()
+    unknown = f"{UNKNOWN_KEY} {version}".rstrip()
     clean: dict[str, Any] = {}
     judgements = tuple(_judge_section(config, CONFIG, clean, prefix="", known=known, unknown=unknown))
     return JudgedConfig(clean=clean, judgements=judgements)
@@ -100,8 +101,8 @@ def _judge_section(
 
 
 def _judge_key(key: str, value: object, section: Section, *, path: str, known: frozenset[str], unknown: str) -> Judgement:
-    if value is None:
-        return Judgement(path, Verdict.IGNORED, "it is null")
+    if value is None:  # the caller's side blanks what is ignored (`config_sending`)
+        return Judgement(path, Verdict.IGNORED, section.ignored.get(key, "it is null"))
     if (listed := _by_the_tables(key, value, section, path)) is not None:
         return listed
     if section.open:

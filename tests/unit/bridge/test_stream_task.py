@@ -8,8 +8,9 @@ import pytest
 from celery import Celery
 from celery.backends.base import Backend
 from celery.exceptions import ImproperlyConfigured
+from pydantic import BaseModel
 
-from bridge import DeadLettered, JobError, PoisonCommand, RemoteError, StreamTask, connect
+from bridge import BadPayload, DeadLettered, JobError, PoisonCommand, RemoteError, StreamTask, connect
 from bridge.connection import Connection
 from bridge.task import resolve
 from streams.jobs.messages import JobErrorInfo, Result, ResultStatus
@@ -89,3 +90,18 @@ def test_errors_survive_celerys_json(app: Celery, error: JobError) -> None:
     rebuilt = app.backend.exception_to_python(stored)
     assert type(rebuilt) is type(error)
     assert str(rebuilt) == str(error)
+
+
+def test_a_payload_that_isnt_valid_is_told_by_key_and_survives_celerys_json(app: Celery) -> None:
+    class Params(BaseModel):
+        frames: int
+
+    @app.task(base=StreamTask, service="backtesting", command="x.run", lazy=False)
+    def render(frames: object) -> Params:
+        return Params.model_validate({"frames": frames})
+
+    with pytest.raises(BadPayload, match=r"unit\.|frames: ") as caught:
+        render("SECRET")
+    assert "SECRET" not in str(caught.value)
+    rebuilt = app.backend.exception_to_python(json.loads(json.dumps(app.backend.prepare_exception(caught.value, "json"))))
+    assert str(rebuilt) == str(caught.value)

@@ -25,6 +25,8 @@ def test_a_server_that_cant_serve_now_may_serve_later(error: Exception) -> None:
     assert is_passing(error)
 
 
-@pytest.mark.parametrize("error", [redis.ResponseError("WRONGTYPE"), redis.exceptions.NoPermissionError("no"), redis.ResponseError("BUSYGROUP"), ValueError()])
+@pytest.mark.parametrize(
+    "error", [redis.ResponseError("WRONGTYPE"), redis.exceptions.NoPermissionError("no"), redis.ResponseError("BUSYGROUP"), ValueError()]
+)
 def test_a_refusal_stays_one(error: Exception) -> None:
     assert not is_passing(error)
