@@ -11,7 +11,7 @@ broker_connection_retry_on_startup = True
 # more than once; a bridged task recognises that.
 broker_transport_options = {"visibility_timeout": float(os.environ.get("CELERY_VISIBILITY_TIMEOUT") or 300)}
 
-imports = ("tasks.backtesting", "tasks.maintenance")
+imports = ("tasks.backtesting",)
 task_serializer = result_serializer = "json"
 accept_content = ["json"]
 result_extended = True
@@ -21,7 +21,4 @@ worker_send_task_events = True
 worker_prefetch_multiplier = 4
 timezone = "UTC"
 
-beat_schedule = {
-    "repair-open": {"task": "tasks.maintenance.repair_open", "schedule": 60.0, "options": {"expires": 60.0}},
-    "trim-done": {"task": "tasks.maintenance.trim_done", "schedule": 300.0, "options": {"expires": 300.0}},
-}
+beat_schedule: dict[str, object] = {}  # yours; the streams' upkeep is done by the bridge

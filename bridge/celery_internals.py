@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -19,8 +20,10 @@ from celery.backends.redis import RedisBackend
 from celery.events.event import Event
 from celery.exceptions import ImproperlyConfigured, TaskRevokedError
 from celery.worker.request import Request
+from kombu.exceptions import OperationalError
 
 from bridge import identity
+from streams.bus.clients import is_passing
 
 StatePut = Callable[["Backend", str, str, str], None]
 """`(backend, key of the result, encoded meta, state)`."""
@@ -46,6 +49,19 @@ def fence_backend(app: Celery, put: StatePut) -> None:
         app._backend.__class__ = _fenced(type(app._backend), put)
 
 
+class Interrupted(BaseException):
+    """A server went away while a result was being resolved: that is no outcome of the task. A BaseException, or the tracer would make it one."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(error)
+        self.error = error
+
+
+def is_server_away(error: BaseException | None) -> bool:
+    """Whether the broker's or a Redis server's absence is all that is wrong."""
+    return isinstance(error, OperationalError) or (error is not None and is_passing(error))
+
+
 def _fenced(base: type[Backend], put: StatePut) -> type[Backend]:
     class FencedBackend(base):
         def _set_with_state(self, key: Any, value: Any, state: str) -> Any:
@@ -60,6 +76,21 @@ def _fenced(base: type[Backend], put: StatePut) -> type[Backend]:
             run = identity.current_run()
             if run is not None and run.replay and request.group:
                 run.chord_claimed = _chord_is_claimed(self, request.group)
+
+        def mark_as_failure(self, task_id: str, exc: Any, *args: Any, **kwargs: Any) -> Any:
+            # The tracer calls this too when SUCCESS can't be stored, or a link can't be sent.
+            run = identity.current_run()
+            if run is not None and run.task_id == task_id and is_server_away(exc):
+                raise Interrupted(exc)
+            return super().mark_as_failure(task_id, exc, *args, **kwargs)
+
+        def chord_error_from_stack(self, callback: Any, exc: Any = None) -> Any:
+            # The same when a chord's body can't be sent. Without its claim Celery keeps the chord, and the part may be counted again.
+            error, group_id = sys.exc_info()[1], identity.current_chord()
+            if identity.current_run() is not None and error is not None and group_id is not None and is_server_away(error):
+                redis_of_backend(self).delete(self.get_key_for_group(group_id, ".c"))
+                raise Interrupted(error)
+            return super().chord_error_from_stack(callback, exc)
 
     FencedBackend.__name__ = FencedBackend.__qualname__ = f"Fenced{base.__name__}"
     return FencedBackend
@@ -163,14 +194,23 @@ def rebuild_request(app: Celery, context: dict[str, Any], *, hostname: str, pid:
 
 
 def trace(app: Celery, request: Request) -> tuple[bool, Any, float]:
-    """Run Celery's own tracer on a request: `(failed, return value or exception info, seconds)`."""
+    """Run Celery's own tracer on a request: `(failed, return value or exception info, seconds)`.
+
+    Raises:
+        Exception: a server went away meanwhile (see `is_server_away`), or the message of a retry couldn't be sent: the task has no outcome yet.
+    """
     task: Task = request.task
     if task.__trace__ is None:
         task.__trace__ = build_tracer(task.name, task, app.loader, request.hostname, app=app)
     fields = dict(request.request_dict)
     args, kwargs, embedded = request.args, request.kwargs, request._payload[2]
     fields.update(embedded, args=args, kwargs=kwargs, hostname=request.hostname, is_eager=False)
-    retval, info, seconds, text = task.__trace__(request.id, args, kwargs, fields)
+    try:
+        retval, info, seconds, text = task.__trace__(request.id, args, kwargs, fields)
+    except Interrupted as exc:
+        raise exc.error from None
+    if info and info.state == states.REJECTED:  # what Task.retry raises then
+        raise info.retval.reason if isinstance(info.retval.reason, Exception) else info.retval
     return (True, retval, seconds or 0.0) if info else (False, text, seconds or 0.0)
 
 

@@ -62,6 +62,12 @@ def current_run() -> CurrentRun | None:
     return _current.get()
 
 
+def current_chord() -> str | None:
+    """The group id of the chord whose part this thread is counting, if any."""
+    chord = _chord.get()
+    return chord.group_id if chord else None
+
+
 @contextmanager
 def running(run: CurrentRun) -> Iterator[CurrentRun]:
     """While inside, what is sent derives its identity from `run`, and states are stored in its name."""

@@ -1,4 +1,7 @@
-"""What has to be done now and then: delayed commands put back, lost ones repaired, done ones trimmed. Two at once do no harm."""
+"""What has to be done now and then: delayed commands put back, lost ones repaired, done ones trimmed. Two at once do no harm.
+
+The bridge does it by itself, so that a project needs no beat for it.
+"""
 
 from __future__ import annotations
 

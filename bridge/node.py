@@ -7,26 +7,29 @@ import contextlib
 import logging
 import threading
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Final
 
 from celery import bootsteps
 
+from bridge.celery_internals import is_server_away
 from bridge.connection import Connection
-from bridge.maintenance import promote_due
+from bridge.maintenance import promote_due, repair_open, trim_done
 from bridge.resume import ChordClaimed, Resumer, WonResult
 from streams.bus.clients import CONNECTION_ERRORS, connect_async
 from streams.bus.functions import load_library
-from streams.bus.reader import Entry, GroupReader
+from streams.bus.reader import Entry, GroupReader, ensure_group
 from streams.bus.topology import MANAGEMENT_CONSUMERS, SERVICES
 from streams.errors import DecodeError
-from streams.jobs.messages import Result, Status
+from streams.jobs.messages import Result, Status, unreadable
 from streams.jobs.resolving import SUPERSEDED_STREAM_CAP
 from streams.redact import without_password
 
 logger = logging.getLogger(__name__)
 
 BLOCK_MS = 500
-PROMOTE_EVERY_SECONDS = 1.0
+UPKEEP: Final[dict[Callable[[Connection], object], float]] = {promote_due: 1.0, repair_open: 60.0, trim_done: 300.0}
+"""What the bridge does beside resolving, and how often (s)."""
 STOP_SECONDS = 30.0
 
 
@@ -68,8 +71,8 @@ class BridgeReader:
         self.statuses = [self.connection.keys.stream(service.status) for service in SERVICES.values()]
         self._stop = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._loaded = False
-        self._promoted_at = 0.0
+        self._prepared = False
+        self._due: dict[Callable[[Connection], object], float] = {}
         self._busy = 0
         self._freed = asyncio.Event()
 
@@ -98,11 +101,12 @@ class BridgeReader:
         try:
             while not self._stop.is_set():
                 try:
+                    self._prepare()
                     self._upkeep()
                     entries = await reader.read(max(1, self.capacity - self._busy), block_ms=BLOCK_MS)
                     await self._handle_all(reader, entries)
                 except CONNECTION_ERRORS as exc:
-                    self._loaded = False  # it may come back empty
+                    self._prepared = False  # it may come back empty
                     logger.warning("bridge: Redis at %s: %s: %s; trying again", without_password(settings.redis_url), type(exc).__name__, exc)
                     await asyncio.sleep(1.0)
                 except Exception:
@@ -113,15 +117,28 @@ class BridgeReader:
         finally:
             await client.aclose()
 
-    def _upkeep(self) -> None:
-        """The function library is there, and what was delayed goes on in time. Here rather than by beat: each second of it is a second of a job's."""
-        if not self._loaded:
+    def _prepare(self) -> None:
+        """What others rely on is there: the function library, and the workers' groups, also for a worker that makes none."""
+        if not self._prepared:
             load_library(self.connection.client)
-            self._loaded = True
+            for service in SERVICES.values():
+                ensure_group(self.connection.client, self.connection.keys.stream(service.commands), service.group)
+            self._prepared = True
             logger.info("bridge: reading results at %s", without_password(self.connection.settings.redis_url))
-        if time.monotonic() - self._promoted_at >= PROMOTE_EVERY_SECONDS:
-            promote_due(self.connection)
-            self._promoted_at = time.monotonic()
+
+    def _upkeep(self) -> None:
+        """Whatever is due, in the pool: a long one holds up no result that another thread may resolve."""
+        now = time.monotonic()
+        for work, seconds in UPKEEP.items():
+            if now >= self._due.get(work, 0.0):
+                self._due[work] = now + seconds
+                self.pool.apply_async(self._do_upkeep, (work,))
+
+    def _do_upkeep(self, work: Callable[[Connection], object]) -> None:
+        try:
+            work(self.connection)
+        except Exception as exc:  # noqa: BLE001 - it is done again, and the reading loop tells of a server that is away
+            logger.warning("bridge: %s: %s: %s; it is done again", work.__name__, type(exc).__name__, exc)
 
     async def _wait_until_below(self, limit: int) -> None:
         """Until fewer than `limit` results are being resolved; no longer than a stop may take."""
@@ -151,8 +168,11 @@ class BridgeReader:
         try:
             result = Result.from_redis_dict(entry.fields)
         except DecodeError as exc:
-            await self._keep_aside(reader, entry, str(exc))
-            return
+            failure = unreadable(entry.fields, str(exc))
+            if failure is None:
+                await self._keep_aside(reader, entry, str(exc))
+                return
+            result = failure
         # In this thread, in the order of reading: a status that comes later finds its job begun.
         won = self.resumer.begin(entry.stream, entry.id, result)
         if won is None:
@@ -185,8 +205,13 @@ class BridgeReader:
             logger.info("task %s: its result %s is resolved again after the lease: %s", won.result.task_id, entry.id, exc)
         except Exception as exc:
             # Not acknowledged: it is resolved again after the lease, by this bridge or another.
-            logger.exception("task %s: its result %s can't be resolved now", won.result.task_id, entry.id)
-            self._give_up_when_hopeless(won, entry, exc)
+            if is_server_away(exc):
+                logger.warning(
+                    "task %s: its result %s is resolved again after the lease: %s: %s", won.result.task_id, entry.id, type(exc).__name__, exc
+                )
+            else:
+                logger.exception("task %s: its result %s can't be resolved now", won.result.task_id, entry.id)
+                self._give_up_when_hopeless(won, entry, exc)
         finally:
             if self._loop is not None:
                 self._loop.call_soon_threadsafe(self._release, reader, entry)

@@ -8,6 +8,7 @@ import click
 from celery.bin.base import LOG_LEVEL, CeleryDaemonCommand, CeleryOption
 from celery.utils.nodenames import default_nodename, host_format
 
+from bridge import control  # noqa: F401 - its `revoke` takes the place of Celery's in this process
 from bridge.node import StreamBridge
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final
@@ -22,6 +23,22 @@ from streams.bus.clients import CONNECTION_ERRORS
 logger = logging.getLogger(__name__)
 
 CLAIM_EVERY_SECONDS: Final = 1.0
+
+
+@contextmanager
+def existing_group_is_fine() -> Iterator[None]:
+    """Around XGROUP CREATE."""
+    try:
+        yield
+    except redis.ResponseError as exc:
+        if not str(exc).startswith("BUSYGROUP"):
+            raise
+
+
+def ensure_group(client: redis.Redis, stream: str, group: str) -> None:
+    """Make a group at the beginning of a stream, if there is none: nothing that was sent before is missed."""
+    with existing_group_is_fine():
+        client.xgroup_create(stream, group, id="0", mkstream=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,11 +137,8 @@ class GroupReader:
 
     async def _create_groups(self) -> None:
         for stream in self.streams:
-            try:
+            with existing_group_is_fine():
                 await self.client.xgroup_create(stream, self.group, id="0", mkstream=True)
-            except redis.ResponseError as exc:
-                if not str(exc).startswith("BUSYGROUP"):
-                    raise
 
     async def _recover(self, count: int) -> list[Entry]:
         """Ours by the server's account, but not in hand. XRANGE rather than a history read, which would count as a delivery."""

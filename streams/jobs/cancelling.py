@@ -15,10 +15,18 @@ FLAG_TTL: Final = timedelta(days=1)
 """Must outlive the longest ETA plus queue wait plus redelivery of the broker."""
 
 
-def cancel_task(client: redis.Redis, keys: Keys, task_id: str, *, flag_ttl: timedelta = FLAG_TTL) -> dict[str, str]:
+def cancel_task(client: redis.Redis, keys: Keys, task_id: str, *, waiting_only: bool = False, flag_ttl: timedelta = FLAG_TTL) -> dict[str, str]:
     """Cancel every open run of a task, and whatever of it is still to be dispatched.
 
-    Returns `{publish id: "accepted" | "too late"}` of the runs that are known; empty when none was dispatched yet.
+    Args:
+        client: of the streams' server.
+        keys: of this deployment.
+        task_id: the Celery task id.
+        waiting_only: leave alone what a worker has taken up already.
+        flag_ttl: how long a dispatch that is still to come is cancelled.
+
+    Returns:
+        `{publish id: "accepted" | "too late" | "running"}` of the runs that are known; empty when none was dispatched yet.
     """
     # The flag first: a dispatch that comes in between then sees it.
     client.set(keys.cancel_flag(task_id), "1", px=flag_ttl)
@@ -26,7 +34,8 @@ def cancel_task(client: redis.Redis, keys: Keys, task_id: str, *, flag_ttl: time
     known = cast("dict[str, str]", client.hgetall(keys.task(task_id)))
     for field, publish_id in known.items():
         if field.startswith("publish:"):
-            answer = call(client, managing.cancel(keys, publish_id))
+            service = str(client.hget(keys.job(publish_id), "service") or "")
+            answer = call(client, managing.cancel(keys, service, publish_id, waiting_only=waiting_only))
             if answer != "unknown":
                 answers[publish_id] = answer
     return answers

