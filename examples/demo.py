@@ -7,31 +7,34 @@ backtests; shows each one's progress, then a table by profit. With `--datadir --
 from __future__ import annotations
 
 import ast
+import gc
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
+from examples.user_data import DAYS, PAIRS, ROOT, STRATEGIES, candles_exist, datadir, example_environment
 from streams.errors import BridgeSystemError
 from tasks.local_stack import LocalStack
 
 if TYPE_CHECKING:
     from celery.result import AsyncResult
 
-ROOT = Path(__file__).resolve().parent.parent
-PAIRS = ("BTC/USDT", "ETH/USDT", "SOL/USDT")
-DAYS = 60
-STARTUP_SECONDS = 60
 POLL_SECONDS = 0.1
+FILE_WIDTH = 160
+"""Columns when the output is no terminal: nothing is wrapped."""
+WIDE = 96
+"""Columns from which there is room for all."""
 WHEN_DONE = {"SUCCESS": "done", "FAILURE": "failed", "REVOKED": "cancelled"}
 
 
@@ -51,17 +54,22 @@ class Backtest:
         return f"{self.strategy} {self.timeframe}" if self.timeframe else self.strategy
 
 
-def strategies_in(folder: Path) -> Iterator[str]:
-    """Class names of the strategies of a folder, found without running them."""
+def strategies_in(console: Console, folder: Path) -> list[str]:
+    """Class names of the strategies of a folder, found without running them; a file that is no Python is named and left out."""
+    names = []
     for file in sorted(folder.glob("*.py")):
-        for node in ast.parse(file.read_text(encoding="utf-8")).body:
-            if isinstance(node, ast.ClassDef) and any("IStrategy" in ast.unparse(base) for base in node.bases):
-                yield node.name
+        try:
+            tree = ast.parse(file.read_text(encoding="utf-8"), filename=str(file))
+        except (SyntaxError, UnicodeDecodeError) as exc:
+            console.print(f"[yellow]{file} is left out:[/yellow] {exc}", highlight=False)
+            continue
+        names += [node.name for node in tree.body if isinstance(node, ast.ClassDef) and any("IStrategy" in ast.unparse(base) for base in node.bases)]
+    return names
 
 
-def plan(strategies: Path, *, own: bool) -> list[Backtest]:
+def plan(console: Console, strategies: Path, *, own: bool) -> list[Backtest]:
     """What is sent: our three strategies, one of them on two timeframes; or each of the user's, on its own timeframe."""
-    names = list(strategies_in(strategies))
+    names = strategies_in(console, strategies)
     if not names:
         raise click.UsageError(f"no strategy in {strategies}: none of its *.py files has a class derived from IStrategy")
     if own:
@@ -88,16 +96,25 @@ def config_of(backtest: Backtest, pairs: Sequence[str], exchange: str, *, own_co
 
 
 class Stage(ProgressColumn):
-    """The job's state and stage, and on which worker."""
+    """The job's state and stage."""
 
     def render(self, task: Task) -> Text:
         """As one cell."""
-        return Text.assemble((f"{task.fields['stage']:<20.20}", "cyan"), (f" {task.fields['worker']}", "dim"))
+        return Text(f"{task.fields['stage']:<21.21}", "cyan")
+
+
+class Worker(ProgressColumn):
+    """On which worker."""
+
+    def render(self, task: Task) -> Text:
+        """As one cell."""
+        return Text(str(task.fields["worker"]), "dim")
 
 
 def watch(console: Console, stack: LocalStack, backtests: Sequence[Backtest]) -> None:
     """A live bar per backtest until all are done."""
-    columns = (TextColumn("{task.description}"), BarColumn(bar_width=12), TaskProgressColumn(), Stage(), TimeElapsedColumn())
+    columns: list[ProgressColumn] = [TextColumn("{task.description}"), BarColumn(bar_width=12), TaskProgressColumn(), Stage()]
+    columns += [*([Worker()] if console.width >= WIDE else []), TimeElapsedColumn()]
     with Progress(*columns, console=console) as progress:
         bars = [progress.add_task(backtest.label, total=100, stage="sent", worker="") for backtest in backtests]
         open_ones = dict(zip(bars, backtests, strict=True))
@@ -107,6 +124,26 @@ def watch(console: Console, stack: LocalStack, backtests: Sequence[Backtest]) ->
                 if backtest.result is not None and show(progress, bar, backtest, backtest.result):
                     del open_ones[bar]
             time.sleep(POLL_SECONDS)
+
+
+def call_off(console: Console, backtests: Sequence[Backtest]) -> None:
+    """Ctrl-C: what isn't done is cancelled, so that the next demo doesn't find it waiting."""
+    from bridge.connection import Connection
+    from streams.jobs.cancelling import cancel_task
+    from tasks import app
+
+    connection = Connection.of(app)
+    open_ones = [each.result for each in backtests if each.result is not None and not each.outcome and not each.error]
+    console.print(f"\nstopping; cancelled: {len(open_ones)} of {len(backtests)}")
+    for result in open_ones:
+        cancel_task(connection.client, connection.keys, result.id)
+
+
+def let_go(backtests: Sequence[Backtest]) -> None:
+    """Celery's results hold a subscription each, which they give back when they are collected: that is while the server is there."""
+    for each in backtests:
+        each.result = None
+    gc.collect()
 
 
 def show(progress: Progress, bar: Any, backtest: Backtest, result: AsyncResult) -> bool:
@@ -130,13 +167,13 @@ def show(progress: Progress, bar: Any, backtest: Backtest, result: AsyncResult) 
     return False
 
 
-def report(console: Console, backtests: Sequence[Backtest], artifacts: Path) -> None:
+def report(console: Console, backtests: Sequence[Backtest]) -> None:
     """The table, best profit first, and where the files are."""
     done = sorted((each for each in backtests if each.outcome), key=lambda each: -(each.outcome["profit_total"] or 0.0))
-    table = Table(title="Backtests by profit", title_justify="left")
+    table = Table(title="Backtests by profit", title_justify="left", box=box.ROUNDED, padding=(0, 0, 0, 1))
     for name in ("strategy", "tf"):
         table.add_column(name, no_wrap=True)
-    for name in ("profit", "drawdown", "Sharpe", "trades", "wins", "run time"):
+    for name in ("profit", "max dd", "Sharpe", "trades", "wins", "time"):
         table.add_column(name, justify="right", no_wrap=True)
     for each in done:
         out = each.outcome
@@ -154,27 +191,26 @@ def report(console: Console, backtests: Sequence[Backtest], artifacts: Path) -> 
     if done:
         console.print(table)
         if any(each.outcome["synthetic_markets"] for each in done):
-            console.print(
-                "Markets (precision, fees, minimum stake) were made up: `python -m workers backtesting markets refresh` saves real ones.", style="dim"
-            )
-        console.print(f"Artifacts (open them with `freqtrade backtesting-show` or FreqUI): {artifacts}/<task id>/backtest_results")
+            console.print("Markets (precision, fees, minimum stake) were made up; where there is a network, this saves real ones:")
+            console.print("  .venv/bin/python -m workers backtesting markets refresh --exchange binance", highlight=False)
+        console.print("freqtrade's own files, for FreqUI or freqtrade backtesting-show --userdir DIR --backtest-directory DIR:", highlight=False)
+        for each in done:
+            console.print(f"  {each.label}: {folder_of(each)}", soft_wrap=True, highlight=False)
     for each in backtests:
         if each.error:
-            console.print(f"[red]{each.label} failed:[/red] {each.error}")
+            console.print(f"[red]{each.label} failed:[/red] {each.error}", soft_wrap=True, highlight=False)
 
 
-def make_demo_candles(console: Console, datadir: Path) -> None:
-    """Seeded candles, once."""
-    if any(datadir.glob("*.feather")):
-        return
-    console.print(f"making {DAYS} days of candles of {', '.join(PAIRS)} (seeded, not a market) ...")
-    from examples.candles import make_candles
-
-    make_candles(datadir, PAIRS, days=DAYS, timeframes=("5m", "15m", "1h"))
+def folder_of(backtest: Backtest) -> str:
+    """Where a backtest's result files are."""
+    uri: str = backtest.outcome["artifacts"][0]["uri"]
+    return uri.rpartition("/")[0].removeprefix("file://")
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--datadir", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Your candles (freqtrade's data/<exchange> folder).")
+@click.option(
+    "--datadir", "candles", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Your candles (freqtrade's data/<exchange> folder)."
+)
 @click.option("--strategies", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Your strategies folder.")
 @click.option("--pairs", help="Your pairs, separated by spaces or commas.")
 @click.option(
@@ -182,43 +218,45 @@ def make_demo_candles(console: Console, datadir: Path) -> None:
 )
 @click.option("--exchange", default="binance", show_default=True)
 @click.option("--concurrency", type=click.IntRange(1), default=2, show_default=True, help="Backtests at a time.")
-def main(datadir: Path | None, strategies: Path | None, pairs: str | None, config_file: Path | None, exchange: str, concurrency: int) -> None:
+def main(candles: Path | None, strategies: Path | None, pairs: str | None, config_file: Path | None, exchange: str, concurrency: int) -> None:
     """Run real backtests as Celery tasks, on this machine."""
-    console, home, began = Console(), ROOT / "var" / "demo", time.monotonic()
-    strategies_folder = strategies or ROOT / "examples" / "strategies"
+    console, home, began = Console(width=None if sys.stdout.isatty() else FILE_WIDTH), ROOT / "var" / "demo", time.monotonic()
     chosen = tuple(pairs.replace(",", " ").split()) if pairs else (() if config_file else PAIRS)
-    backtests = plan(strategies_folder, own=strategies is not None)
-    candles = datadir or home / "user_data" / "data" / exchange
-    if datadir is None:
-        make_demo_candles(console, candles)
-    worker_environment = {
-        "FREQTRADE_USER_DATA": str(home / "user_data"),
-        "FREQTRADE_STRATEGIES": str(strategies_folder.absolute()),
-        "FREQTRADE_DATADIR": str(candles.absolute()),
+    backtests = plan(console, strategies or STRATEGIES, own=strategies is not None)
+    if candles is None and not candles_exist():
+        console.print(f"making {DAYS} days of candles of {', '.join(PAIRS)} (seeded, no market) ...")
+    environment = (example_environment() if candles is None else {"FREQTRADE_USER_DATA": str(home / "user_data")}) | {
+        "FREQTRADE_STRATEGIES": str((strategies or STRATEGIES).absolute()),
+        "FREQTRADE_DATADIR": str((candles or datadir()).absolute()),
         **({"FREQTRADE_CONFIG": str(config_file.absolute())} if config_file else {}),
     }
-    stack = LocalStack(
-        home,
-        only=("celery", "beat", "bridge", "backtesting"),
-        concurrency=concurrency,
-        environment={"backtesting": worker_environment},
-    )
+    stack = LocalStack(home, only=("celery", "beat", "bridge", "backtesting"), concurrency=concurrency, environment={"backtesting": environment})
     try:
         with stack:
             os.environ.update(stack.client_environment)
-            console.print(
-                f"server, Celery worker (1 process), beat, bridge and backtesting worker ({concurrency} at a time) are starting; logs in {home / 'log'}"
-            )
-            send(backtests, [config_of(each, chosen, exchange, own_config=config_file is not None) for each in backtests])
-            console.print(f"{len(backtests)} backtests sent with [b]run_backtest_task[/b] as one Celery group\n")
-            watch(console, stack, backtests)
-            report(console, backtests, home / "artifacts")
+            console.print("starting: a server, a Celery worker with one process, beat, the bridge, a backtesting worker")
+            console.print(f"logs: {home / 'log'}", highlight=False, soft_wrap=True)
+            run(console, stack, backtests, [config_of(each, chosen, exchange, own_config=config_file is not None) for each in backtests])
     except BridgeSystemError as exc:
-        console.print(f"[red]error:[/red] {exc}")
+        console.print(f"[red]error:[/red] {exc}", highlight=False)
         sys.exit(1)
     failed = sum(1 for each in backtests if each.error)
     console.print(f"{len(backtests) - failed} of {len(backtests)} backtests succeeded, {time.monotonic() - began:.0f} s in all.")
     sys.exit(1 if failed else 0)
+
+
+def run(console: Console, stack: LocalStack, backtests: Sequence[Backtest], configs: Sequence[dict[str, Any]]) -> None:
+    """Send, watch, report."""
+    try:
+        send(backtests, configs)
+        console.print(f"sent with [b]run_backtest_task[/b] as one Celery group: {len(backtests)} backtests\n")
+        watch(console, stack, backtests)
+        report(console, backtests)
+    except KeyboardInterrupt:
+        call_off(console, backtests)
+        sys.exit(130)
+    finally:
+        let_go(backtests)
 
 
 def send(backtests: Sequence[Backtest], configs: Sequence[dict[str, Any]]) -> None:

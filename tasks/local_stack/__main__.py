@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from pathlib import Path
 
 import click
 
+from examples.user_data import example_environment
 from streams.errors import BridgeSystemError
 from tasks.local_stack.foreground import run_in_foreground
 from tasks.local_stack.process import REPOSITORY
@@ -25,7 +27,7 @@ def main(directory: Path, only: tuple[str, ...], concurrency: int, grace_seconds
     """Run a server (or use REDIS_URL), a Celery worker, beat, the bridge, a backtesting worker and Flower."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        stack = LocalStack(directory, only=only or None, concurrency=concurrency, grace_seconds=grace_seconds)
+        stack = LocalStack(directory, only=only or None, concurrency=concurrency, grace_seconds=grace_seconds, environment=_inputs())
     except ValueError as exc:
         raise click.BadParameter(str(exc), param_hint="--only") from None
     try:
@@ -44,6 +46,14 @@ def main(directory: Path, only: tuple[str, ...], concurrency: int, grace_seconds
         pass
     finally:
         stack.stop()
+
+
+def _inputs() -> dict[str, dict[str, str]]:
+    """Where the backtesting worker finds strategies and candles: the user's own, else those of the examples."""
+    if any(name.startswith("FREQTRADE_") for name in os.environ) or Path("user_data").is_dir():
+        return {}
+    click.echo("No user_data here, and no FREQTRADE_USER_DATA: backtests use the example strategies and seeded candles.")
+    return {"backtesting": example_environment()}
 
 
 if __name__ == "__main__":
