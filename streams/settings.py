@@ -28,6 +28,10 @@ class Settings(BaseSettings):
             lines = [f"{cls.variable(error['loc'][0])}: {error['msg']}" for error in exc.errors()]
             raise SettingsError("bad settings:\n  " + "\n  ".join(lines)) from None
 
+    def problems(self) -> list[str]:
+        """What is well-formed but won't work as things are now, such as a folder that isn't there; told at start, as it may come yet."""
+        return []
+
     @classmethod
     def variable(cls, field: object) -> str:
         """The environment variable of a field."""

@@ -15,6 +15,8 @@ from streams.errors import BridgeSystemError
 from workers.handlers import HANDLERS
 from workers.settings import WorkerSettings
 
+logger = logging.getLogger(__name__)
+
 LOG_FORMAT = "%(asctime)s %(levelname)s %(message)s"
 
 
@@ -60,6 +62,10 @@ def _start_worker(name: str, concurrency: int, modules: tuple[str, ...]) -> None
         importlib.import_module(module)
     service = SERVICES.get(name) or add_service(Service.named(name))
     settings = WorkerSettings.load()
+    settings.make_places()
+    for declared in {handler.settings for handler in HANDLERS.values() if handler.settings is not None}:
+        for problem in declared.load().problems():
+            logger.warning("%s", problem)
 
     async def work() -> None:
         await WorkerRuntime(service, settings=settings, concurrency=concurrency, imports=modules).run()
@@ -85,6 +91,7 @@ def run_one(type_: str, imports: tuple[str, ...]) -> None:
     if type_ not in HANDLERS:
         raise click.UsageError(f"no handler for {type_!r}; there are: {', '.join(sorted(HANDLERS)) or 'none'}")
     settings = WorkerSettings.load()
+    settings.make_places()
     sys.exit(run_locally(type_, sys.stdin.read(), imports=modules, jobs_dir=settings.jobs_dir, artifacts_url=settings.artifacts_url))
 
 

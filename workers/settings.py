@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 from pydantic import Field
 
 from streams.bus.settings import StreamsSettings
+from streams.errors import SettingsError
+from workers.artifacts import ArtifactStore
 
 
 class WorkerSettings(StreamsSettings):
@@ -24,3 +27,20 @@ class WorkerSettings(StreamsSettings):
     """Memory limit of one job's process tree; None is no limit."""
     default_time_limit_seconds: float | None = Field(default=None, validation_alias="WORKER_TIME_LIMIT_SECONDS", gt=0)
     """For commands that name no `time_limit` themselves."""
+
+    def make_places(self) -> None:
+        """Make the jobs folder, and see that the artifact store exists.
+
+        Raises:
+            SettingsError: one of them can't be used; names its variable.
+        """
+        try:
+            self.jobs_dir.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.jobs_dir):
+                pass
+        except OSError as exc:
+            raise SettingsError(f"JOBS_DIR: {self.jobs_dir} can't be written: {exc.strerror or exc}") from exc
+        try:
+            ArtifactStore(self.artifacts_url)
+        except (ValueError, ImportError, OSError) as exc:
+            raise SettingsError(f"ARTIFACTS_URL: no folder, and no URL that fsspec can use here: {exc}") from exc

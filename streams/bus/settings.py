@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from streams.bus.topology import Keys
 from streams.settings import Settings
@@ -23,6 +23,13 @@ class StreamsSettings(Settings):
     """Runs of one publish, crashes and transient failures together, before it is a dead letter."""
     max_message_bytes: int = Field(default=1 << 20, validation_alias="STREAMS_MAX_MESSAGE_BYTES", ge=1024)
     """Largest command or result; larger outputs are artifacts."""
+
+    @field_validator("redis_url")
+    @classmethod
+    def _is_a_redis_url(cls, url: str) -> str:
+        if not url.startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("must begin with redis://, rediss:// or unix://")
+        return url
 
     @property
     def keys(self) -> Keys:

@@ -7,11 +7,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
+import redis
 from pydantic import Field
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from streams.embedded.server import EmbeddedServer
 from streams.embedded.urls import celery_url
+from streams.errors import ServerUnavailable
+from streams.redact import without_password
 from streams.settings import Settings
+
+CONNECT_SECONDS = 3.0
 
 
 class Server(Protocol):
@@ -36,6 +43,18 @@ class ExternalServer:
     def celery_url(self, db: int | None = None) -> str:
         """For Celery's `broker_url` and `result_backend`; the database of the URL when none is given."""
         return celery_url(self.url, db)
+
+    def check(self) -> None:
+        """Raises:
+        ServerUnavailable: nothing answers there.
+        """
+        try:
+            with redis.Redis.from_url(self.url, socket_connect_timeout=CONNECT_SECONDS, retry=Retry(NoBackoff(), 0)) as client:
+                client.ping()
+        except (redis.RedisError, OSError) as exc:
+            raise ServerUnavailable(
+                f"REDIS_URL is set to {without_password(self.url)}, and no server answers there ({exc}): start it, or unset REDIS_URL for one of our own"
+            ) from exc
 
 
 class _ServerSettings(Settings):

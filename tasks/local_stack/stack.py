@@ -85,6 +85,8 @@ class LocalStack:
             return
         self.directory.mkdir(parents=True, exist_ok=True)
         self._server = self._open.enter_context(open_server(self.directory / "redis"))
+        if isinstance(self._server, ExternalServer):
+            self._server.check()
         drain_seconds = max(self.grace_seconds - KILL_MARGIN_SECONDS, 0)
         for program in self._programs:
             environment = process_environment(program.side, os.environ, self._server, self.directory, drain_seconds)

@@ -23,6 +23,19 @@ class BacktestingSettings(Settings):
     markets: Path | None = Field(default=None, validation_alias="FREQTRADE_MARKETS")
     """Market snapshots; default `<user_data>/markets`."""
 
+    def problems(self) -> list[str]:
+        """Folders and files that aren't there."""
+        found = []
+        if not self.strategies_folder.is_dir():
+            found.append(f"FREQTRADE_STRATEGIES (or FREQTRADE_USER_DATA): no such folder: {self.strategies_folder}; no job can run")
+        if self.datadir is not None and not self.datadir.is_dir():
+            found.append(f"FREQTRADE_DATADIR: no such folder: {self.datadir.absolute()}; no job can run")
+        if self.config is not None and not self.config.is_file():
+            found.append(f"FREQTRADE_CONFIG: no such file: {self.config.absolute()}; no job can run")
+        if self.markets is not None and not self.markets.is_dir():
+            found.append(f"FREQTRADE_MARKETS: no such folder: {self.markets.absolute()}; markets are made up")
+        return found
+
     @property
     def strategies_folder(self) -> Path:
         return (self.strategies or self.user_data / "strategies").absolute()

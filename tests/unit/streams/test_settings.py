@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from bridge.settings import BridgeSettings
 from streams.errors import SettingsError
 from streams.redact import without_password
+from workers.backtesting.settings import BacktestingSettings
 from workers.settings import WorkerSettings
 
 
@@ -45,3 +48,25 @@ def test_the_bridge_outlasts_celerys_claim_of_a_chord() -> None:
 )
 def test_a_password_is_not_shown(url: str, shown: str) -> None:
     assert without_password(url) == shown
+
+
+@pytest.mark.parametrize("url", ["http://host", "localhost:6379", "redis:/host"])
+def test_a_url_of_another_kind_is_told(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("REDIS_URL", url)
+    with pytest.raises(SettingsError, match=r"REDIS_URL: .*must begin with redis://"):
+        WorkerSettings.load()
+
+
+@pytest.mark.parametrize(("field", "value"), [("jobs_dir", "/proc/nope"), ("artifacts_url", "foo://bar")])
+def test_a_place_that_cant_be_used_is_told_at_start(tmp_path: Path, field: str, value: str) -> None:
+    settings = WorkerSettings.load(**({"jobs_dir": tmp_path} | {field: value}))
+    with pytest.raises(SettingsError, match=WorkerSettings.variable(field)):
+        settings.make_places()
+
+
+def test_folders_that_arent_there_are_told_at_start(tmp_path: Path) -> None:
+    missing = tmp_path / "nope"
+    settings = BacktestingSettings.load(user_data=missing, datadir=missing, config=missing, markets=missing)
+    told = "\n".join(settings.problems())
+    for variable in ("FREQTRADE_STRATEGIES", "FREQTRADE_DATADIR", "FREQTRADE_CONFIG", "FREQTRADE_MARKETS"):
+        assert variable in told
