@@ -1,0 +1,61 @@
+"""Celery's own revoke reaches a job, wherever it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from celery import chord
+from celery.exceptions import ChordError, TaskRevokedError
+
+from tests.acceptance.stack import GONE_SECONDS, Stack, is_gone
+from tests.waiting import wait_until
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _running(stack: Stack) -> None:
+    stack.celery()
+    stack.bridge()
+    stack.worker(concurrency=2)
+    stack.start()
+
+
+@pytest.fixture(autouse=True)
+def _at_rest(stack: Stack, _running: None) -> Iterator[None]:
+    yield
+    stack.wait_for_rest()
+
+
+def test_terminate_stops_a_running_job_and_a_plain_revoke_leaves_it_alone(stack: Stack) -> None:
+    left_alone, stopped = stack.send("sleep", seconds=4), stack.send("sleep", seconds=60)
+    run = stack.wait_for_run(stopped)
+    stack.wait_for_run(left_alone)
+    left_alone.revoke()
+    stopped.revoke(terminate=True)
+    with pytest.raises(TaskRevokedError, match="terminated"):
+        stack.get(stopped)
+    wait_until(lambda: is_gone(run.pid), GONE_SECONDS)
+    assert stack.get(left_alone) == {"slept": 4.0}
+
+
+def test_a_plain_revoke_keeps_a_waiting_job_from_starting(stack: Stack) -> None:
+    busy = [stack.send("sleep", seconds=2) for _ in range(2)]
+    for job in busy:
+        stack.wait_for_run(job)
+    waiting = stack.send("echo", value=1)
+    wait_until(lambda: stack.state(waiting) == "DISPATCHED")
+    waiting.revoke()
+    with pytest.raises(TaskRevokedError):
+        stack.get(waiting)
+    assert stack.runs(waiting) == []
+
+
+def test_a_revoked_part_fails_its_chord(stack: Stack) -> None:
+    body = chord([stack.task("sleep", seconds=60), stack.task("echo", value=1)])(stack.caller.signature("lab.total"))
+    part = body.parent.results[0]
+    stack.wait_for_run(part)
+    part.revoke(terminate=True)
+    with pytest.raises(TaskRevokedError):  # of the part: Celery raises a parent's error first
+        stack.get(body)
+    wait_until(lambda: stack.state(body) == "FAILURE")
+    assert isinstance(body.result, ChordError)
