@@ -14,9 +14,9 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import psutil
-import redis
 from celery import Celery, Signature
 from celery.result import AsyncResult
+from redis import Redis
 
 from bridge import connect
 from bridge.settings import BridgeSettings
@@ -121,19 +121,20 @@ class Stack:
 
     Args:
         directory: for logs, jobs and the run log.
-        server: started by the caller, or not yet.
+        server: of the streams and the results; started by the caller, or not yet.
+        broker: Celery's; the same server when None.
         environment: variables for every process.
     """
 
-    def __init__(self, directory: Path, server: EmbeddedServer, **environment: str) -> None:
-        self.directory, self.server = directory, server
+    def __init__(self, directory: Path, server: EmbeddedServer, broker: EmbeddedServer | None = None, **environment: str) -> None:
+        self.directory, self.server, self._broker = directory, server, broker or server
         self.keys = Keys()
         self.processes: dict[str, Process] = {}
         self.run_log = directory / "runs"
         self._environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith(OURS)},
             "REDIS_URL": server.url,
-            "CELERY_BROKER_URL": server.celery_url(),
+            "CELERY_BROKER_URL": self._broker.celery_url(),
             "CELERY_RESULT_BACKEND": server.celery_url(),
             "STREAMS_LEASE_SECONDS": f"{LEASE_SECONDS:g}",
             "BRIDGE_RESULT_LEASE_SECONDS": f"{LEASE_SECONDS:g}",
@@ -154,6 +155,7 @@ class Stack:
         self.caller.backend.result_consumer._pubsub = None  # results that a failed test still holds would look for the server
         self.caller.close()
         self.redis.close()
+        self.broker.close()
 
     # ------------------------------------------------------------------------------------------------------------------------- processes
 
@@ -194,13 +196,17 @@ class Stack:
     @cached_property
     def caller(self) -> Celery:
         """An app that only sends and waits: it knows tasks by their names."""
-        app = Celery("caller", broker=self.server.celery_url(), backend=self.server.celery_url(), set_as_current=False)
+        app = Celery("caller", broker=self._broker.celery_url(), backend=self.server.celery_url(), set_as_current=False)
         app.conf.broker_connection_retry_on_startup = True
         return connect(app, BridgeSettings(redis_url=self.server.url))
 
     @cached_property
-    def redis(self) -> redis.Redis:
+    def redis(self) -> Redis:
         return connect_redis(self.server.url)
+
+    @cached_property
+    def broker(self) -> Redis:
+        return connect_redis(self._broker.url)
 
     def task(self, name: str, *args: Any, **data: Any) -> Signature:
         """The signature of the task `lab.<name>`; a link of another one doesn't take its result."""
@@ -274,8 +280,8 @@ class Stack:
         left: dict[str, int] = {
             "open jobs": self.redis.zcard(self.keys.open_jobs),
             "delayed": self.redis.zcard(self.keys.delayed(LAB.name)),
-            "queued": self.redis.llen("celery"),
-            "unacknowledged": self.redis.hlen("unacked"),
+            "queued": self.broker.llen("celery"),
+            "unacknowledged": self.broker.hlen("unacked"),
         }
         for stream, group in ((LAB.commands, LAB.group), (LAB.results, MANAGEMENT_CONSUMERS), (LAB.status, MANAGEMENT_CONSUMERS)):
             for row in self._groups(stream):
@@ -284,10 +290,14 @@ class Stack:
         return {what: number for what, number in left.items() if number}
 
     def wait_for_rest(self, timeout: float = 30) -> None:
-        """Until nothing is left to do, and every job's ledger is closed."""
+        """Until nothing is left to do; every job's ledger is closed then, and what is kept of it has a TTL."""
         wait_until(lambda: not self.patiently(self.left), timeout, lambda: f"nothing left; there is {self.left()}")
         phases = {key: self.redis.hget(key, "phase") for key in self.redis.scan_iter(match=self.keys.job("*"), count=1000)}
         assert {key for key, phase in phases.items() if phase != "closed"} == set()
+        kept = [
+            key for pattern in ("job:*", "run:*", "task:*", "mark:*") for key in self.redis.scan_iter(match=self.keys.prefix + pattern, count=1000)
+        ]
+        assert [key for key in kept if self.redis.ttl(key) == -1] == []
 
     def _groups(self, stream: str) -> list[dict[str, Any]]:
         rows: Any = self.redis.xinfo_groups(stream) if self.redis.exists(stream) else []

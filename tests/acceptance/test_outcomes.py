@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import pytest
 from celery import chain, chord, group
 from celery.result import AsyncResult
-from celery.states import READY_STATES
 
 from bridge import DeadLettered, RemoteError
 from tests.acceptance.stack import Stack
@@ -133,16 +131,8 @@ def test_one_frozen_task_id_sent_twice_runs_twice(stack: Stack) -> None:
     wait_until(lambda: len(stack.runs(result)) == 2)
 
 
-def _promoting(stack: Stack, result: AsyncResult) -> bool:
-    """As beat would: put delayed commands back every now and then, until the task has its outcome."""
-    stack.caller.send_task("lab.promote_due", ignore_result=True, expires=1)
-    time.sleep(0.3)
-    return stack.state(result) in READY_STATES
-
-
 def test_a_passing_trouble_is_over_at_the_next_delivery(stack: Stack) -> None:
     result = stack.send("flaky", failures=1)
-    wait_until(lambda: _promoting(stack, result))
     assert stack.get(result) == {"runs": 2}
     assert [(run.attempt, run.delivery) for run in stack.runs(result)] == [(1, 1), (1, 2)]
     assert stack.dead_letters() == []
@@ -150,7 +140,6 @@ def test_a_passing_trouble_is_over_at_the_next_delivery(stack: Stack) -> None:
 
 def test_celery_retries_after_a_dead_letter(stack: Stack) -> None:
     result = stack.send("retried", failures=2)
-    wait_until(lambda: _promoting(stack, result))
     assert stack.get(result) == {"runs": 3}
     assert [(run.attempt, run.delivery) for run in stack.runs(result)] == [(1, 1), (1, 2), (2, 1)]
     assert [(letter["task_id"], letter["reason"]) for letter in stack.dead_letters()] == [(result.id, "exhausted")]
@@ -158,7 +147,6 @@ def test_celery_retries_after_a_dead_letter(stack: Stack) -> None:
 
 def test_a_job_that_kills_its_process_each_time_is_a_dead_letter(stack: Stack) -> None:
     result = stack.send("crash", signal=11, message="last words")
-    wait_until(lambda: _promoting(stack, result))
     with pytest.raises(Exception, match=r"(?s)poison after 2 deliveries.*SIGSEGV.*last words"):
         stack.get(result)
     assert len(stack.runs(result)) == 2
@@ -166,6 +154,5 @@ def test_a_job_that_kills_its_process_each_time_is_a_dead_letter(stack: Stack) -
 
 def test_a_used_up_task_without_retries_fails_as_dead_lettered(stack: Stack) -> None:
     result = stack.send("fail", message="server away", retryable=True)
-    wait_until(lambda: _promoting(stack, result))
     with pytest.raises(DeadLettered, match=r"exhausted after 2 deliveries .*Retryable: server away"):
         stack.get(result)
