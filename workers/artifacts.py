@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import mimetypes
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import fsspec
 from pydantic import BaseModel
+
+from workers.folder import folder_name
 
 CHUNK_BYTES = 1 << 20
 
@@ -34,8 +36,15 @@ class ArtifactStore:
         self.fs, self.root = fsspec.core.url_to_fs(self.url)
 
     def put(self, job_id: str, path: Path, *, name: str, media_type: str | None = None) -> Artifact:
-        """Copy a file into the job's folder: written aside, then renamed, so that no reader sees half of it."""
-        target = f"{self.root.rstrip('/')}/{job_id}/{name}"
+        """Copy a file into the job's folder: written aside, then renamed, so that no reader sees half of it.
+
+        Raises:
+            ValueError: `name` leads out of the job's folder.
+        """
+        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+            raise ValueError(f"the name of an artifact is a path below the job's folder, not {name!r}")
+        folder = folder_name(job_id)
+        target = f"{self.root.rstrip('/')}/{folder}/{name}"
         digest, size = hashlib.sha256(), 0
         self.fs.makedirs(target.rsplit("/", 1)[0], exist_ok=True)
         with path.open("rb") as source, self.fs.open(f"{target}.part", "wb") as sink:
@@ -46,7 +55,7 @@ class ArtifactStore:
         self.fs.mv(f"{target}.part", target)
         return Artifact(
             name=name,
-            uri=f"{self.url}/{job_id}/{name}",
+            uri=f"{self.url}/{folder}/{name}",
             size=size,
             sha256=digest.hexdigest(),
             media_type=media_type or mimetypes.guess_type(name)[0] or "application/octet-stream",

@@ -25,6 +25,7 @@ from streams.jobs.messages import DeadReason, JobErrorInfo, Result, ResultStatus
 from streams.jobs.running import Delivery
 from workers.decision import Drop, Finish, HandBack, RunAgain, StopReason, decide
 from workers.errors import Retryable
+from workers.folder import folder_name
 from workers.process import ChildProcess, ChildServer, Failed, JobRequest, Outcome, Progress
 from workers.settings import WorkerSettings
 
@@ -105,7 +106,7 @@ class JobRun:
             await child.stop(self.settings.cancel_grace_seconds, reason=str(self._stop))
 
     async def _run_child(self) -> Outcome:
-        command, directory = self.delivery.command, (self.settings.jobs_dir / self.delivery.command.task_id).absolute()
+        command, directory = self.delivery.command, (self.settings.jobs_dir / folder_name(self.delivery.command.task_id)).absolute()
         request = JobRequest(
             id=command.task_id,
             type=command.type,
