@@ -19,6 +19,7 @@ from rich.progress import Progress as Bars
 
 from streams.bus.codec import decode_json
 from streams.errors import DecodeError
+from workers.folder import folder_name
 from workers.process import Cancelled, ChildServer, Crashed, Failed, JobRequest, Outcome, Progress, Succeeded
 
 EXIT_FAILED = 1
@@ -71,9 +72,7 @@ def local_request(type_: str, text: str, *, jobs_dir: Path, artifacts_url: str) 
         raise ValueError(f"data: expected a JSON object, got {type(data).__name__}")  # noqa: TRY004 - a wrong value, not a wrong call
     command: dict[str, Any] = fields if whole else {}
     job_id = str(command.get("task_id") or f"local-{uuid4().hex[:12]}")
-    directory = (jobs_dir / job_id).absolute()
-    if directory.parent != jobs_dir.absolute():
-        raise ValueError("task_id: must be a plain name")
+    directory = (jobs_dir / folder_name(job_id)).absolute()
     return JobRequest(
         id=job_id,
         type=type_,
