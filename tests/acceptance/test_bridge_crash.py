@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections import Counter
 
 import pytest
 from celery import chord
@@ -59,7 +58,7 @@ def test_a_bridge_killed_again_and_again_while_it_resolves_loses_and_repeats_not
     bridge = stack.processes["one"]
     results, linked = send_linked(stack, 150, "killed")
     wait_until(lambda: answered(stack, results))
-    for _ in range(3):
+    for _ in range(2):
         so_far, more = successes(stack, results), random.randint(1, 30)
         bridge.start()
         wait_until(lambda: successes(stack, results) >= min(so_far + more, len(results)))  # noqa: B023 - called at once
@@ -134,8 +133,6 @@ def test_the_body_of_a_chord_runs_once_although_the_bridge_is_killed_over_its_pa
     assert stack.run_counts([*parts, *bodies]) == {1: 36}
 
 
-def test_each_result_is_answered_by_one_message_alone(stack: Stack) -> None:
+def test_each_job_is_answered_by_one_message_alone(stack: Stack) -> None:
     """After all of the above."""
-    counts = Counter(result["publish_id"] for result in stack.results_of(*[AsyncResult(run.task_id, app=stack.caller) for run in stack.runs()]))
-    assert counts
-    assert set(counts.values()) == {1}
+    assert stack.results_written() == len(stack.runs()) > 0

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from streams.jobs.cancelling import cancel_task
-from tests.acceptance.stack import LAB, Stack
+from tests.acceptance.stack import Stack
 
 SECONDS_TO_DISPATCH = 5
 HARDLY_MORE_BYTES = 10 << 20
@@ -44,5 +44,5 @@ def test_a_celery_worker_is_free_while_hundreds_of_long_jobs_are_in_flight(stack
         assert list(cancel_task(stack.redis, stack.keys, job.id).values()) == ["accepted"]
     stack.wait_for_states(jobs, "REVOKED")
     stack.wait_for_rest()
-    assert stack.redis.xlen(LAB.results) == len(jobs)
+    assert stack.results_written() == len(jobs)
     assert len(stack.runs()) == 2

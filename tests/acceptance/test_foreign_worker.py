@@ -20,7 +20,6 @@ def _running(stack: Stack) -> None:
     stack.celery()
     stack.bridge()
     stack.start()
-    stack.redis.xgroup_create(LAB.commands, LAB.group, id="0", mkstream=True)
 
 
 @pytest.fixture(autouse=True)
@@ -93,16 +92,25 @@ def test_a_result_that_is_delivered_again_does_nothing(stack: Stack) -> None:
     assert result.id not in {fields.get("task_id") for fields in stack.superseded()[aside:]}
 
 
-@pytest.mark.parametrize(
-    "fields",
-    [{"nonsense": "1"}, {"task_id": "t", "attempt": "1", "status": "perhaps"}, {"task_id": "t", "attempt": "1", "status": "succeeded", "data": "{"}],
-    ids=["no result at all", "unknown status", "data that is no JSON"],
-)
-def test_what_is_no_valid_result_is_kept_aside_with_the_reason(stack: Stack, fields: dict[str, str]) -> None:
-    entry = stack.redis.xadd(LAB.results, dict(fields.items()))
+def test_what_does_not_say_whose_result_it_is_is_kept_aside(stack: Stack) -> None:
+    entry = stack.redis.xadd(LAB.results, {"nonsense": "1"})
     aside = wait_until(lambda: [aside for aside in stack.superseded() if aside["source_id"] == entry])
-    assert {**fields, "source_stream": LAB.results, "reason": "undecodable"}.items() <= aside[0].items()
+    assert {"nonsense": "1", "source_stream": LAB.results, "reason": "undecodable"}.items() <= aside[0].items()
     finished(stack, value=2)
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [({"status": "perhaps"}, "status: Input should be"), ({"status": "succeeded", "data": "{"}, "data: not JSON")],
+    ids=["unknown status", "data that is no JSON"],
+)
+def test_a_result_that_can_not_be_read_fails_its_task_and_says_why(stack: Stack, fields: dict[str, str], reason: str) -> None:
+    result = stack.send("echo", value=1)
+    entry, command = take(stack)
+    answer(stack, command, **fields)
+    stack.redis.xack(LAB.commands, LAB.group, entry)
+    with pytest.raises(RemoteError, match=f"DecodeError: the worker's result can't be read: .*{reason}"):
+        stack.get(result)
 
 
 def test_bytes_that_are_no_text_are_kept_as_they_are(stack: Stack) -> None:
