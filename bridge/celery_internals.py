@@ -28,6 +28,8 @@ from streams.bus.clients import is_passing
 StatePut = Callable[["Backend", str, str, str], None]
 """`(backend, key of the result, encoded meta, state)`."""
 
+DISPATCH_SECONDS = 3600.0
+"""A dispatch takes milliseconds, and at most the patience with a server that is away; this only ends one that is stuck."""
 _EMBEDDED = ("callbacks", "errbacks", "chain", "chord")
 _NOT_CONTEXT = frozenset({"called_directly", "_protected", "_children", "loglevel", "logfile", "time_limit", "soft_time_limit"})
 
@@ -145,6 +147,20 @@ class _Message:
     def __init__(self, headers: dict[str, Any], payload: Any, properties: dict[str, Any], delivery_info: dict[str, Any]) -> None:
         self.headers, self.payload, self.body = headers, payload, payload
         self.properties, self.delivery_info = properties, delivery_info
+
+
+class DispatchRequest(Request):
+    """A bridged task's request in a Celery worker. Its time limits are the job's, whose worker keeps them; Celery's pool would kill the dispatch by them,
+    and write a FAILURE past the fence while the job goes on.
+    """
+
+    @property
+    def time_limits(self) -> tuple[float, float]:
+        return (DISPATCH_SECONDS, DISPATCH_SECONDS)
+
+    @time_limits.setter
+    def time_limits(self, limits: Any) -> None:
+        """Set by Celery from the message, where dispatch reads them."""
 
 
 class _RemoteEvents:

@@ -11,7 +11,7 @@ from celery import Celery
 
 from bridge import celery_internals, identity
 from bridge.settings import BridgeSettings
-from bridge.states import is_terminal, rank
+from bridge.states import TERMINAL_RANK, is_terminal, rank
 from streams.bus.clients import connect as connect_redis
 from streams.bus.clients import is_passing
 from streams.bus.functions import FunctionCall, call, load_library
@@ -101,6 +101,12 @@ class Connection:
         )
         if not self._call(celery_internals.redis_of_backend(backend), step, patience_seconds=self.settings.dispatch_patience_seconds):
             logger.info("task %s: %s of run %d is not stored, a newer state is there", run.task_id, state, run.seq)
+
+    def has_outcome(self, run: identity.CurrentRun) -> bool:
+        """Whether a terminal state of this run, or something of a newer one, is stored."""
+        mark = celery_internals.redis_of_backend(self.app.backend).hmget(self.keys.mark(run.task_id), ["seq", "rank"])
+        seq, rank_ = (int(value or 0) for value in mark)
+        return (seq, rank_) >= (run.seq, TERMINAL_RANK)
 
     def raise_mark(self, run: identity.CurrentRun, to_rank: int) -> None:
         """Raise the mark of a task before the first effect of a result."""

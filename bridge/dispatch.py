@@ -12,7 +12,7 @@ from typing import Any
 
 import redis
 from celery import Task
-from celery.exceptions import Reject
+from celery.exceptions import ImproperlyConfigured, Reject
 from celery.utils.time import maybe_iso8601, maybe_make_aware
 from kombu.utils.json import dumps
 from pydantic import BaseModel
@@ -39,6 +39,7 @@ def dispatch(task: Task, payload: Any) -> dispatching.Dispatched:
         Reject: Redis was away for too long; the message goes back to the broker.
     """
     connection, request = Connection.of(task.app), task.request
+    _refuse_what_loses_jobs(task)
     service = service_named(task.service)
     publish_id, lineage = identity.of_message(vars(request))
     command = Command(
@@ -68,6 +69,15 @@ def dispatch(task: Task, payload: Any) -> dispatching.Dispatched:
         raise Reject(exc, requeue=True) from exc
     logger.info("task %s: %s %s, run %d, entry %s", request.id, command.type, dispatched.verdict, dispatched.seq, dispatched.entry or "-")
     return dispatched
+
+
+def _refuse_what_loses_jobs(task: Task) -> None:
+    """Settings under which a job could be lost, whoever made them: the task, `task_annotations` or the app."""
+    if not (task.acks_late and task.reject_on_worker_lost):
+        raise ImproperlyConfigured(
+            f"{task.name} is a bridged task: acks_late and reject_on_worker_lost must stay True, or a crash at dispatch loses it"
+        )
+    celery_internals.redis_of_backend(task.backend)
 
 
 def _plain(task: Task, payload: Any, limit: int) -> Any:

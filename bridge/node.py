@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
+import redis
 from celery import bootsteps
 
 from bridge.celery_internals import is_server_away
@@ -67,8 +68,9 @@ class BridgeReader:
         self.resumer = Resumer(self.connection, group=MANAGEMENT_CONSUMERS, hostname=consumer.hostname, dispatcher=consumer.event_dispatcher)
         self.pool, self.hostname = consumer.pool, consumer.hostname
         self.capacity = max(1, 2 * int(consumer.pool.limit or 1))
-        self.results = {self.connection.keys.stream(service.results) for service in SERVICES.values()}
-        self.statuses = [self.connection.keys.stream(service.status) for service in SERVICES.values()]
+        self.results = {self.connection.keys.stream(service.results): service.name for service in SERVICES.values()}
+        """Which service each result stream belongs to: a worker answers for its own service only."""
+        self.statuses = {self.connection.keys.stream(service.status): service.name for service in SERVICES.values()}
         self._stop = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._prepared = False
@@ -87,7 +89,7 @@ class BridgeReader:
     async def _read(self) -> None:
         self._loop = asyncio.get_running_loop()
         settings = self.connection.settings
-        client = connect_async(settings.redis_url, name=self.hostname)
+        client = connect_async(settings.redis_url, name=self.hostname.replace(" ", "_"))
         # Statuses first: within one read they are handled before the results. No recovery of its own entries: what is being resolved in the pool
         # outlasts a lost connection. What isn't is claimed after the lease like everybody else's.
         reader = GroupReader(
@@ -98,6 +100,7 @@ class BridgeReader:
             lease=settings.result_lease,
             recover_own=False,
         )
+        renewing = asyncio.create_task(self._renew(reader))
         try:
             while not self._stop.is_set():
                 try:
@@ -115,7 +118,17 @@ class BridgeReader:
                 await self._wait_until_below(self.capacity)
             await self._wait_until_below(1)
         finally:
+            renewing.cancel()
             await client.aclose()
+
+    async def _renew(self, reader: GroupReader) -> None:
+        """What is being resolved stays this bridge's, however long a handler of the user's takes."""
+        while True:
+            await asyncio.sleep(self.connection.settings.result_lease_seconds / 3)
+            try:
+                await reader.renew()
+            except (*CONNECTION_ERRORS, redis.RedisError) as exc:
+                logger.warning("bridge: the leases on results aren't renewed: %s: %s", type(exc).__name__, exc)
 
     def _prepare(self) -> None:
         """What others rely on is there: the function library, and the workers' groups, also for a worker that makes none."""
@@ -174,7 +187,7 @@ class BridgeReader:
                 return
             result = failure
         # In this thread, in the order of reading: a status that comes later finds its job begun.
-        won = self.resumer.begin(entry.stream, entry.id, result)
+        won = self.resumer.begin(self.results[entry.stream], entry.stream, entry.id, result)
         if won is None:
             reader.done(entry)
             return
@@ -183,7 +196,7 @@ class BridgeReader:
 
     async def _handle_status(self, reader: GroupReader, entry: Entry) -> None:
         try:
-            self.resumer.show(Status.from_redis_dict(entry.fields))
+            self.resumer.show(self.statuses[entry.stream], Status.from_redis_dict(entry.fields))
         except CONNECTION_ERRORS:
             raise
         except Exception as exc:  # noqa: BLE001 - a status is news, never worth a second try

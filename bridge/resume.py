@@ -61,10 +61,18 @@ class Resumer:
         self.connection, self.app = connection, connection.app
         self.group, self.hostname, self.dispatcher = group, hostname, dispatcher
 
-    def begin(self, stream: str, entry: str, result: Result) -> WonResult | None:
+    def begin(self, service: str, stream: str, entry: str, result: Result) -> WonResult | None:
         """R8: None when this result isn't the one that counts; it is acknowledged then."""
         publish_id = result.publish_id or self.connection.client.hget(self.connection.keys.task(result.task_id), f"publish:{result.attempt}")
-        step = resolving.begin(self.connection.keys, str(publish_id or "unknown"), results=stream, group=self.group, entry=entry)
+        step = resolving.begin(
+            self.connection.keys,
+            str(publish_id or "unknown"),
+            results=stream,
+            group=self.group,
+            entry=entry,
+            task_id=result.task_id,
+            service_name=service,
+        )
         begun = self.connection.call(step)
         if begun.verdict != "won":
             logger.warning("result %s of task %s (run %s, %s): %s, kept aside", entry, result.task_id, result.attempt, result.status, begun.verdict)
@@ -88,19 +96,24 @@ class Resumer:
             if won.begun.cancelled or result.status in {ResultStatus.CANCELLED, ResultStatus.EXPIRED}:
                 celery_internals.announce_revoked(request, expired=result.status is ResultStatus.EXPIRED and not won.begun.cancelled)
             else:
+                runtime = result.runtime_seconds
                 with resuming(result):
                     failed, value, seconds = celery_internals.trace(self.app, request)
-                request.on_success((failed, value, result.runtime_seconds or seconds))
+                request.on_success((failed, value, runtime or seconds))
         if run.chord_claimed:
             raise ChordClaimed(f"the body of its chord {request.group} isn't sent yet")
         self.close(won)
 
     def give_up(self, won: WonResult, error: Exception) -> None:
-        """A result that can't be resolved, time and again: the task fails with the reason, so that nobody waits for ever."""
+        """A result that can't be resolved, time and again: the task fails with the reason, so that nobody waits for ever.
+
+        When its outcome is stored already, and only what comes after that fails, that outcome stands.
+        """
         context = Context(loads(won.begun.context))
         with identity.running(won.run) as run:
-            self.connection.raise_mark(run, BEGUN_RANK)
-            self.app.backend.mark_as_failure(won.result.task_id, error, request=context)
+            if not self.connection.has_outcome(run):
+                self.connection.raise_mark(run, BEGUN_RANK)
+                self.app.backend.mark_as_failure(won.result.task_id, error, request=context, store_result=not context.ignore_result)
         self.close(won)
 
     def close(self, won: WonResult) -> None:
@@ -120,12 +133,14 @@ class Resumer:
 
     # ------------------------------------------------------------------------------------------------------------------------ status (S4)
 
-    def show(self, status: Status) -> None:
+    def show(self, service: str, status: Status) -> None:
         """A status message becomes the task's state, while its job is open and no result of it has begun."""
         keys = self.connection.keys
         publish_id = status.publish_id or self.connection.client.hget(keys.task(status.task_id), f"publish:{status.attempt}")
-        phase, winner, lineage, seq, context = self.connection.client.hmget(keys.job(str(publish_id)), ["phase", "winner", "lineage", "seq", "ctx"])
-        if phase != "open" or winner or status.kind is StatusKind.LOG:
+        phase, winner, lineage, seq, context, *whose = self.connection.client.hmget(
+            keys.job(str(publish_id)), ["phase", "winner", "lineage", "seq", "ctx", "task_id", "service"]
+        )
+        if phase != "open" or winner or status.kind is StatusKind.LOG or whose != [status.task_id, service]:
             return
         request = celery_internals.rebuild_request(
             self.app, loads(str(context)), hostname=status.worker or self.hostname, pid=status.pid, dispatcher=self.dispatcher

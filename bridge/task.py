@@ -51,6 +51,7 @@ class StreamTask(Task):
     # The message is acknowledged after the dispatch, never before: a worker that dies in between loses nothing, and a second dispatch does nothing.
     acks_late = True
     reject_on_worker_lost = True
+    Request = "bridge.celery_internals:DispatchRequest"
     # STARTED is when the stream worker starts.
     track_started = False
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 
-_USERINFO = re.compile(r"(?<=://)[^@/]*@")
+_USERINFO = re.compile(r"(?<=://).*@")
+_QUERY = re.compile(r"(?i)([?&](?:password|username)=)[^&]*")
 
 
 def without_password(url: str) -> str:
     """A URL as it may be shown: user and password are gone."""
-    return _USERINFO.sub("***@", url)
+    return _QUERY.sub(r"\1***", _USERINFO.sub("***@", url))

@@ -19,8 +19,10 @@ from streams.bus.codec import decode_json
 from streams.errors import BridgeSystemError
 from streams.jobs.messages import JobErrorInfo
 from workers.frames import READ_BYTES, FrameDecoder, json_frame
-from workers.outcome import Cancelled, Crashed, Failed, Outcome, Progress, Succeeded, Usage, describe_exit
+from workers.outcome import MAX_PROGRESS_CHARS, Cancelled, Crashed, Failed, Outcome, Progress, Succeeded, Usage, bounded, describe_exit
 
+LAST_READS = 4_096
+"""Pieces taken from the socket of a process that is gone: far more than it holds, but not without end, as a descendant may go on writing."""
 TERM_SECONDS = 2.0
 """Between SIGTERM and SIGKILL."""
 LINGER_SECONDS = 5.0
@@ -136,7 +138,9 @@ class ChildProcess:
         """The process is gone. Take what it left in the socket, not waiting for its end: descendants may hold it open."""
         if self._outcome is not None:
             return
-        self._read()
+        for _ in range(LAST_READS):
+            if not self._read():
+                break
         self.abandon()
         if self._linger is not None:
             self._linger.cancel()
@@ -192,20 +196,25 @@ class ChildProcess:
         if self._sock.fileno() >= 0:
             loop.remove_writer(self._sock)
 
-    def _read(self) -> None:
-        """Take all that can be read now."""
+    def _read(self) -> bool:
+        """Take one piece of what can be read: the loop calls again, and in between everything else has its turn, however much a child sends.
+
+        Returns whether there may be more.
+        """
         try:
-            while data := self._sock.recv(READ_BYTES):
+            if data := self._sock.recv(READ_BYTES):
                 for payload in self._decoder.feed(data):
                     self._on_frame(payload)
+                return True
         except BlockingIOError:
-            return
+            return False
         except (OSError, BridgeSystemError, LookupError, TypeError, ValueError) as exc:  # user code may write into any file descriptor
             if not isinstance(exc, OSError):
                 self.kill(f"it sent what is no message ({type(exc).__name__}: {exc})")
         # Its end of file, or garbage: nothing more is read, and the exit report tells the rest.
         if self._sock.fileno() >= 0:
             asyncio.get_running_loop().remove_reader(self._sock)
+        return False
 
     def _on_frame(self, payload: bytes) -> None:
         if self._final is not None:
@@ -215,10 +224,11 @@ class ChildProcess:
             return
         message = decode_json(payload)
         if "progress" in message:
-            self._progress = Progress(*message["progress"])
+            current, total, text = message["progress"]
+            self._progress = Progress(int(current), None if total is None else int(total), str(text)[:MAX_PROGRESS_CHARS])
             self._news.set()
         elif "error" in message:
-            self._finish(Failed(JobErrorInfo.model_validate(message["error"])))
+            self._finish(Failed(bounded(JobErrorInfo.model_validate(message["error"]))))
         elif "cancelled" in message:
             self._finish(Cancelled(message["cancelled"]))
         else:

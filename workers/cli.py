@@ -13,6 +13,7 @@ import click
 from streams.bus.topology import SERVICES, Service, add_service
 from streams.errors import BridgeSystemError
 from workers.handlers import HANDLERS
+from workers.kernel import hide_from_own_jobs
 from workers.settings import WorkerSettings
 
 logger = logging.getLogger(__name__)
@@ -61,6 +62,7 @@ def _start_worker(name: str, concurrency: int, modules: tuple[str, ...]) -> None
     for module in modules:
         importlib.import_module(module)
     service = SERVICES.get(name) or add_service(Service.named(name))
+    hide_from_own_jobs()
     settings = WorkerSettings.load()
     settings.make_places()
     for declared in {handler.settings for handler in HANDLERS.values() if handler.settings is not None}:

@@ -11,6 +11,7 @@ import threading
 from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
+PR_SET_DUMPABLE = 4
 PR_SET_CHILD_SUBREAPER = 36
 _LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 """Loaded once, so that a freshly forked child has nothing left to load."""
@@ -20,6 +21,12 @@ def signal_on_parent_death(signum: signal.Signals) -> None:
     """Have the kernel signal this process when its parent dies, however it dies. The caller checks that it hasn't died already."""
     if _LIBC is not None:
         _LIBC.prctl(PR_SET_PDEATHSIG, int(signum), 0, 0, 0)
+
+
+def hide_from_own_jobs() -> None:
+    """Keep other processes of the same user from reading this one's environment and memory: a job's code runs as that user. Root still can."""
+    if _LIBC is not None:
+        _LIBC.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def adopt_orphans() -> None:

@@ -14,6 +14,8 @@ from streams.bus.codec import decode_json, encode_json
 from streams.jobs.messages import JobErrorInfo
 from workers.errors import Retryable
 
+MAX_PROGRESS_CHARS = 1_000
+"""Of a progress message."""
 MAX_TEXT_CHARS = 64 << 10
 """Of an error's message and of its traceback: a failure must not be too large to be reported."""
 
@@ -131,6 +133,12 @@ def shortened(text: str, limit: int = MAX_TEXT_CHARS) -> str:
         half = limit // 2
         text = f"{text[:half]}\n... {len(text) - 2 * half} characters cut ...\n{text[-half:]}"
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def bounded(error: JobErrorInfo) -> JobErrorInfo:
+    """An error as a child sent it, with no text over the limit: a job's code may write whatever it likes to its own socket."""
+    cut = {name: shortened(getattr(error, name)) for name in ("type", "message", "module", "traceback")}
+    return error.model_copy(update=cut)
 
 
 def _message(error: BaseException) -> str:

@@ -26,12 +26,14 @@ from streams.jobs.running import Delivery
 from workers.decision import Drop, Finish, HandBack, RunAgain, StopReason, decide
 from workers.errors import Retryable
 from workers.folder import folder_name
-from workers.process import ChildProcess, ChildServer, Failed, JobRequest, Outcome, Progress
+from workers.process import ChildProcess, ChildServer, ChildServerError, Failed, JobRequest, Outcome, Progress
 from workers.settings import WorkerSettings
 
 logger = logging.getLogger(__name__)
 
 MEMORY_CHECK_SECONDS = 1.0
+NO_CHILD_SECONDS = 5.0
+"""Pause of a slot whose child server can't start."""
 
 
 @dataclass(slots=True)
@@ -120,6 +122,12 @@ class JobRun:
         )
         try:
             self._child = await self.children.spawn(request)
+        except ChildServerError as exc:
+            # Not the job's fault: it goes to a worker that can run it, and this one takes nothing else for a while.
+            logger.error("%s: no child process can be started; it is handed back: %s", self, exc)  # noqa: TRY400 - the message holds the cause
+            self._stop = self._stop or StopReason.HANDED_BACK
+            await asyncio.sleep(NO_CHILD_SECONDS)
+            return Failed(JobErrorInfo(type="ChildServerError", module="workers.process", message=str(exc), retryable=True))
         except Exception as exc:  # noqa: BLE001 - whatever keeps a child from starting is this run's outcome
             return Failed(JobErrorInfo(type=type(exc).__name__, module=type(exc).__module__, message=str(exc), retryable=isinstance(exc, Retryable)))
         if self._stop is not None:
@@ -143,10 +151,16 @@ class JobRun:
             self._news.clear()
             progress, self._progress = self._progress, None
             try:
-                verdict = await call_async(self.client, self._heartbeat(progress))
-            except (*CONNECTION_ERRORS, redis.RedisError, FunctionLibraryMissing) as exc:
-                logger.warning("%s: no heartbeat (%s); the job goes on", self, exc)
-                await asyncio.sleep(min(1.0, interval))
+                # A connection that died without a word must not eat the lease: the next try gets a new one.
+                async with asyncio.timeout(interval / 2):
+                    verdict = await call_async(self.client, self._heartbeat(progress))
+            except (*CONNECTION_ERRORS, redis.RedisError, FunctionLibraryMissing, TimeoutError) as exc:
+                logger.warning("%s: no heartbeat (%s: %s); the job goes on", self, type(exc).__name__, exc)
+                await self.client.connection_pool.disconnect(inuse_connections=False)
+                await asyncio.sleep(min(1.0, interval / 4))
+                continue
+            except Exception:
+                logger.exception("%s: a heartbeat failed; the job goes on", self)
                 continue
             if verdict == "lost":
                 logger.error("%s: this worker lost its lease; the run is ended, another worker has the job", self)

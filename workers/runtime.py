@@ -29,6 +29,8 @@ from workers.settings import WorkerSettings
 logger = logging.getLogger(__name__)
 
 BLOCK_MS = 1_000
+KILL_SECONDS = 10.0
+"""Between the end of a job's grace and the end of its process, at most."""
 
 
 class WorkerRuntime:
@@ -130,7 +132,9 @@ class WorkerRuntime:
             for run in self._runs.values():
                 if run is not None:
                     run.stop(StopReason.HANDED_BACK)
-            await drained
+            await asyncio.wait([drained], timeout=self.settings.lease_seconds + self.settings.cancel_grace_seconds + KILL_SECONDS)
+            for task in self._runs:  # the server is away, and nothing can be handed back: others take the jobs after a lease
+                task.cancel()
         logger.info("stopped")
 
     async def _handle(self, entry: Entry) -> None:
@@ -139,9 +143,10 @@ class WorkerRuntime:
         try:
             word = await self._handle_entry(entry, task)
             logger.info("%s: %s", self._runs[task] or f"entry {entry.id}", word)
-        except Exception:
+        except Exception as exc:
             # The entry stays pending: it is delivered again after a lease, and a dead letter after `max_deliveries`.
             logger.exception("entry %s: the worker itself failed", entry.id)
+            await self._park_when_hopeless(entry, exc)
         finally:
             self.reader.done(entry)
             self._runs.pop(task, None)
@@ -158,6 +163,16 @@ class WorkerRuntime:
         delivery = Delivery(self.service, entry.id, self.consumer, command)
         run = self._runs[task] = JobRun(self.client, self.settings, self.children, delivery, worker=self.name)
         return await run.execute()
+
+    async def _park_when_hopeless(self, entry: Entry, error: Exception) -> None:
+        """An entry that no worker can even take up is parked in the end, like one that kills its workers."""
+        try:
+            pending = await self.client.xpending_range(entry.stream, self.service.group, entry.id, entry.id, 1, self.consumer)
+            if pending and int(pending[0]["times_delivered"]) >= self.settings.max_deliveries:
+                failure = JobErrorInfo(type=type(error).__name__, module=type(error).__module__, message=str(error))
+                await self._park(entry, DeadReason.UNDECODABLE, failure)
+        except (*CONNECTION_ERRORS, redis.RedisError):
+            logger.exception("entry %s can't be parked now", entry.id)
 
     async def _park(self, entry: Entry, reason: DeadReason, error: JobErrorInfo) -> str:
         logger.error("entry %s is parked (%s): %s", entry.id, reason, error.message)

@@ -5,10 +5,10 @@ On the wire every field is a string. A field marked `Json` holds nested data as 
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from streams.bus.codec import decode_json, encode_datetime, encode_json
 from streams.errors import DecodeError
@@ -29,6 +29,12 @@ class EventMessage(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
 
     schema_version: str = Field(default=SCHEMA, alias="schema")
+
+    @field_validator("*", mode="after")
+    @classmethod
+    def _utc_when_naive(cls, value: Any) -> Any:
+        """A moment without a zone is taken as UTC, so that two of them can always be compared."""
+        return value.replace(tzinfo=UTC) if isinstance(value, datetime) and value.tzinfo is None else value
 
     def to_redis_dict(self) -> dict[str, str]:
         """The flat string fields for XADD.

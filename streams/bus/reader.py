@@ -23,6 +23,8 @@ from streams.bus.clients import CONNECTION_ERRORS
 logger = logging.getLogger(__name__)
 
 CLAIM_EVERY_SECONDS: Final = 1.0
+CLAIM_WINDOW: Final = 1_000
+"""Pending entries looked at in one go."""
 
 
 @contextmanager
@@ -162,9 +164,22 @@ class GroupReader:
             return []
         found: list[Entry] = []
         for stream in self.streams:
-            reply = await self.client.xautoclaim(stream, self.group, self.consumer, min_idle, "0-0", count=count)
-            found += self._entries(stream, reply[1])
+            # Not XAUTOCLAIM: after a pause it would claim what this consumer has in hand, and each claim counts as a delivery.
+            idle = await self.client.xpending_range(stream, self.group, "-", "+", CLAIM_WINDOW, idle=min_idle)
+            left: list[Any] = [row["message_id"] for row in idle if (stream, row["message_id"]) not in self.in_hand][:count]
+            if left:
+                found += self._entries(stream, await self.client.xclaim(stream, self.group, self.consumer, min_idle, left))
         return found
+
+    async def renew(self) -> None:
+        """Renew the lease on everything in hand, without counting a delivery; an entry that is another's by now stays that."""
+        for stream in self.streams:
+            mine = [entry_id for name, entry_id in self.in_hand if name == stream]
+            if mine:
+                held = {row["message_id"] for row in await self.client.xpending_range(stream, self.group, "-", "+", CLAIM_WINDOW, self.consumer)}
+                ours: list[Any] = [entry_id for entry_id in mine if entry_id in held]
+                if ours:
+                    await self.client.xclaim(stream, self.group, self.consumer, 0, ours, justid=True)
 
     async def _read_new(self, count: int, block_ms: int) -> list[Entry]:
         reply: Any = await self.client.xreadgroup(self.group, self.consumer, dict.fromkeys(self.streams, ">"), count=count, block=block_ms)

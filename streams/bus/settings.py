@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from pydantic import Field, field_validator
+from redis.connection import parse_url
 
 from streams.bus.topology import Keys
 from streams.settings import Settings
@@ -29,6 +30,10 @@ class StreamsSettings(Settings):
     def _is_a_redis_url(cls, url: str) -> str:
         if not url.startswith(("redis://", "rediss://", "unix://")):
             raise ValueError("must begin with redis://, rediss:// or unix://")
+        try:
+            parse_url(url)  # type: ignore[no-untyped-call]
+        except ValueError as exc:
+            raise ValueError(f"can't be read: {exc}") from None
         return url
 
     @property

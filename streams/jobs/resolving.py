@@ -29,15 +29,38 @@ class Begun:
     context: str = ""
 
 
-def begin(keys: Keys, publish_id: str, *, results: str, group: str, entry: str, superseded_cap: int = SUPERSEDED_STREAM_CAP) -> FunctionCall[Begun]:
-    """R8: is this the result that counts? `results` is the full key of its stream."""
+def begin(
+    keys: Keys,
+    publish_id: str,
+    *,
+    results: str,
+    group: str,
+    entry: str,
+    task_id: str,
+    service_name: str,
+    superseded_cap: int = SUPERSEDED_STREAM_CAP,
+) -> FunctionCall[Begun]:
+    """R8: is this the result that counts?
+
+    Args:
+        keys: of this deployment.
+        publish_id: of the job.
+        results: full key of the stream that it came on.
+        group: of the bridge.
+        entry: of the result.
+        task_id: that the result names; another than the ledger's loses.
+        service_name: whose stream that is; a worker can't answer for another service.
+        superseded_cap: of the stream of those that lost.
+    """
 
     def parse(reply: Any) -> Begun:
         if reply[0] != "won":
             return Begun(str(reply[0]))
         return Begun("won", bool(reply[1]), bool(reply[2]), int(reply[3]), str(reply[4]), int(reply[5]), str(reply[6]))
 
-    return FunctionCall("begin", (keys.job(publish_id), results, keys.superseded), (group, entry, f"{results} {entry}", superseded_cap), parse)
+    return FunctionCall(
+        "begin", (keys.job(publish_id), results, keys.superseded), (group, entry, f"{results} {entry}", superseded_cap, task_id, service_name), parse
+    )
 
 
 def resolved(

@@ -2,16 +2,18 @@
 
 -- R8: the first result of an open publish wins; a replay is only of the winner.
 -- KEYS: job, results, superseded
--- ARGV: group, entry, result id (stream and entry), cap of the superseded stream
+-- ARGV: group, entry, result id (stream and entry), cap of the superseded stream, and whose result it says it is: task id, service of its stream
 -- Returns {verdict, replay, cancelled, seq, lineage, retries, context}: won | superseded | repeated | unknown
 redis.register_function('csb1_begin', function(keys, args)
   local job, results, superseded = unpack(keys)
-  local group, entry, result, cap = unpack(args)
-  local phase, winner = unpack(redis.call('HMGET', job, 'phase', 'winner'))
-  if phase ~= 'open' or (winner and winner ~= result) then
-    local verdict = not phase and 'unknown' or (winner == result and 'repeated' or 'superseded')
+  local group, entry, result, cap, task_id, service = unpack(args)
+  local phase, winner, ledger_task, ledger_service = unpack(redis.call('HMGET', job, 'phase', 'winner', 'task_id', 'service'))
+  local forged = phase and (task_id ~= ledger_task or service ~= ledger_service)
+  if forged or phase ~= 'open' or (winner and winner ~= result) then
+    local verdict = not phase and 'unknown' or ((winner == result and not forged) and 'repeated' or 'superseded')
     local fields = entry_fields(results, entry)
     if fields and verdict ~= 'repeated' then
+      if #fields > 4000 then fields = { 'packed', cmsgpack.pack(fields) } end
       redis.call('XADD', superseded, 'MAXLEN', '~', cap, '*', unpack(joined(without(fields, SOURCE_FIELDS), { 'source_stream', results, 'source_id', entry })))
     end
     redis.call('XACK', results, group, entry)

@@ -133,7 +133,11 @@ class Scene:
         return claimed[0] if claimed else None
 
     def begin(self, publish: str, entry: str) -> Begun:
-        return self.do(resolving.begin(self.keys, publish, results=self.results, group=MANAGEMENT_CONSUMERS, entry=entry))
+        task, service = self.client.hmget(self.keys.job(publish), ["task_id", "service"])
+        step = resolving.begin(
+            self.keys, publish, results=self.results, group=MANAGEMENT_CONSUMERS, entry=entry, task_id=str(task), service_name=str(service)
+        )
+        return self.do(step)
 
     def resolved(self, publish: str, entry: str, *, task: str = "t1", tombstone: timedelta = TOMBSTONE) -> str:
         step = resolving.resolved(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+from streams.bus.topology import MANAGEMENT_CONSUMERS
+from streams.jobs import resolving
 from streams.jobs.messages import ResultStatus
 from tests.protocol.scene import TOMBSTONE, Scene
 
@@ -122,3 +124,16 @@ def test_the_run_counter_goes_on_after_the_end(scene: Scene) -> None:
     scene.close("p1")
     assert 2 == scene.dispatch("p2").seq
     assert -1 == scene.client.ttl(scene.keys.task("t1"))
+
+
+def test_a_result_that_names_another_task_or_comes_from_another_service_is_kept_aside(scene: Scene) -> None:
+    delivery, token = scene.started()
+    scene.finish(delivery, token)
+    [entry] = [entry for entry, _ in scene.client.xrange(scene.results) or []]
+    for task, service in (("other", scene.service.name), ("t1", "backtesting")):
+        step = resolving.begin(
+            scene.keys, "p1", results=scene.results, group=MANAGEMENT_CONSUMERS, entry=str(entry), task_id=task, service_name=service
+        )
+        assert scene.do(step).verdict == "superseded"
+    assert scene.client.hget(scene.keys.job("p1"), "winner") is None
+    assert scene.client.xlen(scene.keys.superseded) == 2

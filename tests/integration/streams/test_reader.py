@@ -142,3 +142,30 @@ async def test_bytes_that_are_no_text_come_through_and_go_back_as_they_were(clie
     async with redis.asyncio.Redis.from_url(redis_url, legacy_responses=False) as raw:
         [(_, fields)] = await raw.xrange(f"{stream}:copy") or []
         assert fields == {b"n": b"\xff\x00\xfe"}
+
+
+async def test_what_is_in_hand_is_never_claimed_again_and_its_deliveries_stay_counted_right(client: redis.asyncio.Redis, stream: str) -> None:
+    await client.xadd(stream, {"n": "1"})
+    one = reader(client, stream)
+    [entry] = await one.read(1, block_ms=1)
+    for _ in range(3):
+        await client.xclaim(stream, GROUP, "a", 0, [entry.id], idle=60_000, justid=True)  # as after a pause longer than the lease
+        for _ in range(10):
+            assert await one.read(1, block_ms=60) == []
+    [pending] = await client.xpending_range(stream, GROUP, "-", "+", 1)
+    assert pending["times_delivered"] == 1
+
+
+async def test_renewing_keeps_what_is_in_hand_from_others_and_counts_nothing(client: redis.asyncio.Redis, stream: str) -> None:
+    await client.xadd(stream, {"n": "1"})
+    one, other = reader(client, stream), reader(client, stream, name="other")
+    await one.read(1, block_ms=1)
+    for _ in range(8):
+        await one.renew()
+        assert await other.read(1, block_ms=100) == []
+    [pending] = await client.xpending_range(stream, GROUP, "-", "+", 1)
+    assert (pending["consumer"], pending["times_delivered"]) == ("a", 1)
+    await read_until(other, ["1"])
+    await one.renew()
+    [pending] = await client.xpending_range(stream, GROUP, "-", "+", 1)
+    assert pending["consumer"] == "other"

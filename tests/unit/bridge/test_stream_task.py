@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import pytest
 from celery import Celery
 from celery.backends.base import Backend
 from celery.exceptions import ImproperlyConfigured
+from kombu.utils.imports import symbol_by_name
 from pydantic import BaseModel
 
 from bridge import BadPayload, DeadLettered, JobError, PoisonCommand, RemoteError, StreamTask, connect
+from bridge.celery_internals import DISPATCH_SECONDS
 from bridge.connection import Connection
 from bridge.task import resolve
 from streams.jobs.messages import JobErrorInfo, Result, ResultStatus
@@ -105,3 +108,30 @@ def test_a_payload_that_isnt_valid_is_told_by_key_and_survives_celerys_json(app:
     assert "SECRET" not in str(caught.value)
     rebuilt = app.backend.exception_to_python(json.loads(json.dumps(app.backend.prepare_exception(caught.value, "json"))))
     assert str(rebuilt) == str(caught.value)
+
+
+def test_the_jobs_time_limit_doesnt_kill_its_dispatch(app: Celery) -> None:
+    @app.task(base=StreamTask, service="backtesting", command="x.run", lazy=False, time_limit=1)
+    def render() -> None: ...
+
+    request_class = symbol_by_name(render.Request)
+    request = request_class(
+        SimpleNamespace(headers={}, payload=((), {}, {}), body=((), {}, {}), properties={}, delivery_info={}),
+        app=app,
+        task=render,
+        headers={"id": "t", "task": render.name, "timelimit": [2, 1]},
+        decoded=True,
+    )
+    assert request.time_limits == (DISPATCH_SECONDS, DISPATCH_SECONDS)
+    assert request.request_dict["timelimit"] == [2, 1]
+
+
+@pytest.mark.parametrize("option", ["acks_late", "reject_on_worker_lost"])
+def test_options_that_lose_jobs_are_refused_at_dispatch(app: Celery, option: str) -> None:
+    @app.task(base=StreamTask, service="backtesting", command="x.run", lazy=False, **{option: False})
+    def render() -> dict[str, int]:
+        return {}
+
+    outcome = render.apply().result
+    assert isinstance(outcome, ImproperlyConfigured)
+    assert option in str(outcome)

@@ -100,3 +100,8 @@ def test_a_dead_letter_is_its_command_and_why() -> None:
     command = Command(type="x", task_id="t", callback_stream="s", data={"a": 1})
     letter = DeadLetter.from_redis_dict(command.to_redis_dict() | {"source_stream": "q", "source_id": "1-0", "reason": "poison", "deliveries": "3"})
     assert (letter.task_id, letter.data, letter.reason, letter.deliveries) == ("t", {"a": 1}, "poison", 3)
+
+
+def test_a_moment_without_a_zone_is_utc() -> None:
+    fields = {"task_id": "t", "attempt": "1", "status": "succeeded", "started_at": "2026-01-01T00:00:00", "finished_at": "2026-01-01T00:00:05Z"}
+    assert Result.from_redis_dict(fields).runtime_seconds == 5
