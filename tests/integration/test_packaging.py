@@ -35,7 +35,9 @@ def python(code: str, *, without: tuple[str, ...], **environment: str) -> subpro
     )
 
 
-@pytest.mark.parametrize("module", ["workers.cli", "workers.runtime", "workers.backtesting", "workers.zygote", "streams.bus.reader", "streams.embedded"])
+@pytest.mark.parametrize(
+    "module", ["workers.cli", "workers.runtime", "workers.backtesting", "workers.zygote", "streams.bus.reader", "streams.embedded"]
+)
 def test_a_worker_runs_without_celery(module: str) -> None:
     done = python(f"import {module}", without=("celery", "kombu", "flower", "bridge", "tasks"))
     assert done.returncode == 0, done.stderr
