@@ -52,9 +52,12 @@ def test_a_caller_sees_each_state(stack: Stack) -> None:
     seen: list[dict[str, Any]] = []
     result = stack.send("sleep", seconds=2, steps=4)
     result.get(timeout=30, on_message=seen.append)
+    # A free worker may have started before DISPATCHED is stored: it isn't, then (R2). That a waiting job is DISPATCHED is shown in test_busy_worker.
+    if seen[0]["status"] == "DISPATCHED":
+        del seen[0]
     states = [meta["status"] for meta in seen]
-    assert states == ["DISPATCHED", "STARTED", *["PROGRESS"] * (len(states) - 3), "SUCCESS"]
-    started = seen[1]["result"]
+    assert states == ["STARTED", *["PROGRESS"] * (len(states) - 2), "SUCCESS"]
+    started = seen[0]["result"]
     assert started["hostname"].startswith("lab@")
     assert started["pid"] > 0
     shown = [meta["result"] for meta in seen if meta["status"] == "PROGRESS"]
