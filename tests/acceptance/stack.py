@@ -231,6 +231,20 @@ class Stack:
         results = list(results)
         wait_until(lambda: set(self.states(results)) <= set(wanted), timeout, lambda: f"all {wanted}; there are {dict(self.states(results))}")
 
+    def wait_for_success_supervised(self, results: Iterable[AsyncResult], timeout: float = 60) -> None:
+        """Until all have succeeded; a process that ended by itself is started again, as a supervisor does.
+
+        A Celery worker may: kombu 5.7 raises an AttributeError when its server goes away in the middle of an acknowledgement.
+        """
+        results = list(results)
+
+        def all_succeeded() -> bool:
+            for process in self.processes.values():
+                process.start()
+            return set(self.states(results)) <= {"SUCCESS"}
+
+        wait_until(all_succeeded, timeout, lambda: f"all succeeded; there are {dict(self.states(results))}")
+
     def patiently(self, look: Callable[[], T]) -> T:
         """Look at the server until it answers."""
 

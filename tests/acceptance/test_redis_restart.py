@@ -37,7 +37,7 @@ def test_every_task_resolves_once_although_the_server_was(stack: Stack, own_serv
     else:
         own_server.kill()
         own_server.start()
-    stack.wait_for_states([*results, *linked], "SUCCESS", timeout=60)
+    stack.wait_for_success_supervised([*results, *linked])
     stack.wait_for_rest()
     assert running
     assert stack.run_counts([*results, *linked]) == {1: 60}
