@@ -232,15 +232,14 @@ class Stack:
         wait_until(lambda: set(self.states(results)) <= set(wanted), timeout, lambda: f"all {wanted}; there are {dict(self.states(results))}")
 
     def wait_for_success_supervised(self, results: Iterable[AsyncResult], timeout: float = 60) -> None:
-        """Until all have succeeded; a process that ended by itself is started again, as a supervisor does.
+        """Until all have succeeded; the Celery worker is started again if it ended by itself, as a supervisor does. Ours must not end.
 
-        A Celery worker may: kombu 5.7 raises an AttributeError when its server goes away in the middle of an acknowledgement.
+        Seen once in some twenty runs: the worker's log ended with kombu 5.7's AttributeError in an acknowledgement, as its server had gone away.
         """
         results = list(results)
 
         def all_succeeded() -> bool:
-            for process in self.processes.values():
-                process.start()
+            self.processes["celery"].start()
             return set(self.states(results)) <= {"SUCCESS"}
 
         wait_until(all_succeeded, timeout, lambda: f"all succeeded; there are {dict(self.states(results))}")
