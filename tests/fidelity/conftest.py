@@ -1,0 +1,119 @@
+"""Runs all chosen scenarios at once, ordinary and bridged, before the first test looks at one."""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import json
+import os
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from celery import Celery
+
+from streams.embedded import EmbeddedServer
+from tests import servers
+from tests.fidelity import kit as kits
+from tests.fidelity import recording
+from tests.fidelity.kit import SCENARIOS, SIDES, Kit, Side
+from tests.fidelity.nodes import Nodes
+from tests.fidelity.observing import META, Observer, Record
+from tests.fidelity.trace import Leftovers, trace
+from tests.waiting import wait_until
+
+AT_ONCE = 48
+"""Scenarios that run at the same time; most of them wait."""
+QUIET_SECONDS = 20.0
+
+for module in sorted((Path(__file__).parent / "scenarios").glob("*.py")):
+    importlib.import_module(f"tests.fidelity.scenarios.{module.stem}")
+
+Traces = dict[tuple[str, Side], Record]
+
+
+@pytest.fixture(scope="session")
+def fidelity_nodes(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
+    binary = servers.find(request.config.getoption("--server"))
+    with (
+        EmbeddedServer(tmp_path_factory.mktemp("redis"), binary=binary) as server,
+        Nodes(tmp_path_factory.mktemp("fidelity"), server) as nodes,
+    ):
+        yield nodes
+
+
+@pytest.fixture(scope="session")
+def caller(fidelity_nodes: Nodes) -> Iterator[Celery]:
+    """The app of the processes, in the test's own."""
+    os.environ["TEST_FIDELITY_DIRECTORY"] = str(fidelity_nodes.work_directory)
+    recording.url = fidelity_nodes.server.url
+    app = importlib.import_module("tests.fidelity.app").app
+    app.conf.update(broker_url=fidelity_nodes.server.celery_url(), result_backend=fidelity_nodes.server.celery_url())
+    app.streams_connection._settings = fidelity_nodes.settings
+    app.finalize()
+    kits.note_what_is_sent()
+    yield app
+    app.close()
+    del os.environ["TEST_FIDELITY_DIRECTORY"]
+
+
+@pytest.fixture(scope="session")
+def traces(request: pytest.FixtureRequest, caller: Celery, fidelity_nodes: Nodes) -> Traces:
+    names = dict.fromkeys(_scenario_of(item) for item in request.session.items)
+    chosen = [SCENARIOS[name] for name in names if name]
+    began = time.monotonic()
+    with Observer(caller, fidelity_nodes.redis) as observer:
+        kits_of = {(each.name, side): Kit(side, caller, fidelity_nodes, observer) for each in chosen for side in SIDES}
+        with ThreadPoolExecutor(AT_ONCE) as threads:
+            futures = {key: threads.submit(_observe, kit, SCENARIOS[key[0]].function) for key, kit in kits_of.items()}
+            observed = {key: future.result() for key, future in futures.items()}
+        _wait_for_quiet(list(kits_of.values()), fidelity_nodes)
+        leftovers = _leftovers(fidelity_nodes)
+        metas = _metas(fidelity_nodes)
+        made = {key: trace(kit, observed[key], leftovers, metas) for key, kit in kits_of.items()}
+    print(f"{len(chosen)} scenarios, ordinary and bridged, in {time.monotonic() - began:.1f} s")
+    if path := os.environ.get("FIDELITY_TRACES"):
+        Path(path).write_text(json.dumps({f"{name} {side}": value for (name, side), value in made.items()}, indent=1))
+    return copy.deepcopy(made)
+
+
+def _scenario_of(item: pytest.Item) -> str:
+    """Its name, if it is one: what `-k` left out isn't run."""
+    return str(item.callspec.params["name"]) if "traces" in getattr(item, "fixturenames", ()) and hasattr(item, "callspec") else ""
+
+
+def _observe(kit: Kit, function: kits.ScenarioFunction) -> Any:
+    try:
+        return kits.run(kit, function)
+    except BaseException as exc:  # noqa: BLE001 - shown by the scenario's own test
+        return {"scenario failed": f"{type(exc).__name__}: {exc}"}
+
+
+def _wait_for_quiet(all_kits: list[Kit], nodes: Nodes) -> None:
+    """Until all that was sent has ended; what hasn't by then is told by its scenario's test."""
+    deadline = time.monotonic() + QUIET_SECONDS
+
+    def quiet() -> bool:
+        at_rest = nodes.redis.zcard(nodes.settings.keys.open_jobs) == 0 and not any(
+            kit.observer.unfinished(kit.roots, kit.silent) for kit in all_kits
+        )
+        return at_rest or time.monotonic() > deadline
+
+    wait_until(quiet, QUIET_SECONDS + 10)
+
+
+def _leftovers(nodes: Nodes) -> Leftovers:
+    keys = [str(key) for key in nodes.redis.scan_iter(count=1000)]
+    with nodes.redis.pipeline(transaction=False) as pipe:
+        for key in keys:
+            pipe.ttl(key)
+        return Leftovers({key: ttl != -1 for key, ttl in zip(keys, pipe.execute(), strict=True)})
+
+
+def _metas(nodes: Nodes) -> dict[str, Record]:
+    keys = [str(key) for key in nodes.redis.scan_iter(match=f"{META}*", count=1000)]
+    values: Any = nodes.redis.mget(keys) if keys else []
+    return {key.removeprefix(META): json.loads(value) for key, value in zip(keys, values, strict=True) if value}

@@ -1,0 +1,168 @@
+"""What a scenario is written with: tasks of one side, ordinary or bridged, and ways to look at what became of them.
+
+    @scenario
+    def a_chain_passes_results_on(kit: Kit) -> Any:
+        return kit.outcome(chain(kit.echo.s(1), kit.add.s(2)).apply_async())
+
+It returns what a user would see; the rest (states, events, signals, handlers, what is left in Redis) is recorded by itself and compared as well.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from celery import Celery, Task
+from celery.result import AsyncResult
+from celery.signals import before_task_publish, task_prerun
+
+from tests.fidelity.nodes import Nodes
+from tests.fidelity.observing import Observer
+from tests.fidelity.recording import plain
+from tests.waiting import wait_until
+
+Side = Literal["native", "bridged"]
+SIDES: tuple[Side, Side] = ("native", "bridged")
+PATIENCE_SECONDS = 20.0
+"""All scenarios run at once, so a short one may wait for the others."""
+
+ScenarioFunction = Callable[["Kit"], Any]
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A function over a kit, and what must be known to compare its runs."""
+
+    name: str
+    subject: str
+    function: ScenarioFunction
+    differences: tuple[str, ...] = ()
+    """Names of the intended differences (`differences.py`) that this scenario shows, beside those of every bridged task."""
+
+
+SCENARIOS: dict[str, Scenario] = {}
+
+
+def scenario(function: ScenarioFunction | None = None, *, differences: tuple[str, ...] = ()) -> Any:
+    """Register a scenario."""
+
+    def register(function: ScenarioFunction) -> ScenarioFunction:
+        name = function.__name__
+        assert name not in SCENARIOS, f"two scenarios are called {name}"
+        SCENARIOS[name] = Scenario(name, function.__module__.rpartition(".")[2], function, differences)
+        return function
+
+    return register if function is None else register(function)
+
+
+@dataclass
+class Kit:
+    """The tasks of one side, for one run of one scenario: `kit.echo` is `native.echo` or `bridged.echo`."""
+
+    side: Side
+    app: Celery
+    nodes: Nodes
+    observer: Observer
+    roots: set[str] = field(default_factory=set)
+    """Ids of the tasks that the scenario itself sent or ran."""
+    silent: set[str] = field(default_factory=set)
+    """Ids of tasks whose end no event tells of."""
+    token: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
+
+    def __getattr__(self, name: str) -> Task:
+        try:
+            return self.app.tasks[f"{self.side}.{name}"]
+        except KeyError:
+            raise AttributeError(name) from None
+
+    def common(self, name: str) -> Task:
+        """An ordinary task on both sides."""
+        return self.app.tasks[f"common.{name}"]
+
+    def key(self, name: str = "") -> str:
+        """Of this run alone, for work that remembers something."""
+        return f"key-{self.token}-{name}"
+
+    # ----------------------------------------------------------------------------------------------------------------- what a user would see
+
+    def outcome(self, result: Any, timeout: float = PATIENCE_SECONDS) -> Any:
+        """What `get` returns, or the exception that it raises."""
+        return self.attempt(lambda: result.get(timeout=timeout))
+
+    def attempt(self, function: Callable[[], Any]) -> Any:
+        """What it returns or raises."""
+        try:
+            return function()
+        except Exception as exc:  # noqa: BLE001 - it is what is looked at
+            return plain(exc)
+
+    def fresh(self, result: Any) -> AsyncResult:
+        """The same result, known by its id only."""
+        return AsyncResult(getattr(result, "id", result), app=self.app)
+
+    def seen(self, result: Any) -> dict[str, Any]:
+        """State and value as whoever knows only the id sees them, and what they were to `get`."""
+        got = self.outcome(result)
+        fresh = self.fresh(result)
+        return {"got": got, "state": fresh.state, "result": plain(fresh.result), "traceback": bool(fresh.traceback)}
+
+    # -------------------------------------------------------------------------------------------------------------------------- steering
+
+    def wait_for_state(self, result: Any, *states: str) -> str:
+        """Until it is in one of these states."""
+        return str(wait_until(lambda: (state := self.fresh(result).state) in states and state, PATIENCE_SECONDS, f"{result} in {states}"))
+
+    def wait_until_running(self, *results: Any) -> None:
+        """Until the work of each has begun."""
+        ids = {result.id for result in results}
+        wait_until(lambda: ids <= {task_id for task_id, _ in self.nodes.runs()}, PATIENCE_SECONDS, f"{ids} run")
+
+    def wait_until_done(self, result: Any, times: int = 1) -> None:
+        """Until the events say that it has ended so often: for tasks whose result is ignored."""
+        wait_until(lambda: self.observer.ends(result.id) >= times, PATIENCE_SECONDS, f"{result} has ended {times} times")
+
+    def wait_until_quiet(self) -> None:
+        """Until everything that came of the scenario so far has ended."""
+        wait_until(lambda: not self.observer.unfinished(self.roots, self.silent), PATIENCE_SECONDS, "all tasks of the scenario have ended")
+
+    def open(self, key: str) -> None:
+        """Let the gates of this key through."""
+        (self.nodes.work_directory / f"{key}.open").touch()
+
+    def revoke(self, *results: Any, **options: Any) -> None:
+        """Revoke, and wait until Celery worker and bridge have answered."""
+        ids = [getattr(result, "id", result) for result in results]
+        self.app.control.revoke(ids[0] if len(ids) == 1 else ids, reply=True, limit=2, timeout=5, **options)
+
+    def in_seconds(self, seconds: float) -> float:
+        return time.time() + seconds
+
+
+# ------------------------------------------------------------------------------------------------------- which scenario sent what
+
+_current = threading.local()
+
+
+def run(kit: Kit, function: ScenarioFunction) -> Any:
+    """Run a scenario in this thread; what it sends is told to its kit."""
+    _current.kit = kit
+    try:
+        return function(kit)
+    finally:
+        _current.kit = None
+
+
+def _note(task_id: str | None = None, headers: dict[str, Any] | None = None, **_: Any) -> None:
+    kit: Kit | None = getattr(_current, "kit", None)
+    if kit is not None:
+        kit.roots |= {headers["root_id"] or headers["id"], headers["id"]} if headers else {str(task_id)}
+
+
+def note_what_is_sent() -> None:
+    """Also what runs in the caller's own process, eagerly."""
+    before_task_publish.connect(_note, dispatch_uid="fidelity.kit.sent", weak=False)
+    task_prerun.connect(_note, dispatch_uid="fidelity.kit.eager", weak=False)
