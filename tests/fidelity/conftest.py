@@ -110,7 +110,7 @@ def _leftovers(nodes: Nodes) -> Leftovers:
     with nodes.redis.pipeline(transaction=False) as pipe:
         for key in keys:
             pipe.ttl(key)
-        return Leftovers({key: ttl != -1 for key, ttl in zip(keys, pipe.execute(), strict=True)})
+        return Leftovers(dict(zip(keys, pipe.execute(), strict=True)))
 
 
 def _metas(nodes: Nodes) -> dict[str, Record]:

@@ -104,9 +104,15 @@ class Kit:
         """The same result, known by its id only."""
         return AsyncResult(getattr(result, "id", result), app=self.app)
 
+    def ended(self, result: Any) -> Any:
+        """What `get` returns or raises, when everything that came of the scenario has ended: `get` raises as soon as one part has failed."""
+        got = self.outcome(result)
+        self.wait_until_quiet()
+        return got
+
     def seen(self, result: Any) -> dict[str, Any]:
         """State and value as whoever knows only the id sees them, and what they were to `get`."""
-        got = self.outcome(result)
+        got = self.ended(result)
         fresh = self.fresh(result)
         return {"got": got, "state": fresh.state, "result": plain(fresh.result), "traceback": bool(fresh.traceback)}
 

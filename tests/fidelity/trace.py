@@ -35,18 +35,20 @@ PRESENT_IN_EVENTS = frozenset({"runtime", "traceback", "eta", "expires"})
 EXECUTION = frozenset(
     {"prerun", "postrun", "before_start", "on_success", "on_failure", "on_retry", "after_return", "success", "failure", "retry"},
 )
+MOMENT_SECONDS = 60
 CELERY_KEYS = ("celery-taskset-meta-", META)
 
 
 @dataclass(frozen=True)
 class Leftovers:
-    """What there is in Redis when everything is done: keys, and whether each has a TTL."""
+    """What there is in Redis when everything is done: keys, and the seconds that each has left, -1 for ever."""
 
-    keys: dict[str, bool]
+    keys: dict[str, int]
 
-    def about(self, ids: Iterable[str]) -> dict[str, bool]:
+    def about(self, ids: Iterable[str]) -> dict[str, int]:
+        """Those that name one of these ids and aren't gone in a moment, as Celery's claim on a chord is."""
         wanted = set(ids)
-        return {key: expires for key, expires in self.keys.items() if any(each in key for each in wanted)}
+        return {key: ttl for key, ttl in self.keys.items() if (ttl == -1 or ttl > MOMENT_SECONDS) and any(each in key for each in wanted)}
 
 
 def trace(kit: Kit, observed: Any, leftovers: Leftovers, metas: dict[str, Record]) -> Record:
@@ -77,7 +79,7 @@ def trace(kit: Kit, observed: Any, leftovers: Leftovers, metas: dict[str, Record
         "observed": labels.clean(_plain(observed)),
         "tasks": tasks,
         "keys": sorted(labels.text(key) for key in ours if key.startswith(CELERY_KEYS)),
-        "kept for ever": sorted(labels.text(key) for key, expires in (ours | leftovers.about(publish_ids)).items() if not expires),
+        "kept for ever": sorted(labels.text(key) for key, ttl in (ours | leftovers.about(publish_ids)).items() if ttl == -1),
         "unfinished": sorted(labels.names.get(each, each) for each in observer.unfinished(kit.roots, kit.silent)),
     }
 

@@ -99,8 +99,7 @@ def parent_and_root_of_a_chain(kit: Kit) -> Any:
 @scenario
 def collect_walks_the_children(kit: Kit) -> Any:
     last = chain(kit.echo.s(1), kit.add.s(2), group(kit.add.s(10), kit.add.s(20)))()
-    kit.outcome(last)
-    kit.wait_until_quiet()
+    kit.ended(last)
     head = kit.fresh(last.parent.parent)
     return [(result, value) for result, value in head.collect(intermediate=True)]
 
@@ -117,8 +116,7 @@ def a_result_as_a_tuple_and_back(kit: Kit) -> Any:
 @scenario
 def a_forgotten_result_is_gone(kit: Kit) -> Any:
     result = kit.echo.delay("forget me")
-    got = kit.outcome(result)
-    kit.wait_until_quiet()
+    got = kit.ended(result)
     result.forget()
     return [got, kit.fresh(result).state]
 
@@ -171,8 +169,7 @@ def a_group_result_is_saved_and_restored(kit: Kit) -> Any:
 @scenario
 def a_group_result_counts(kit: Kit) -> Any:
     result = group(kit.echo.s(1), kit.fail.s(), kit.echo.s(3)).apply_async()
-    got = kit.outcome(result)
-    kit.wait_until_quiet()
+    got = kit.ended(result)
     return [
         got,
         result.completed_count(),
