@@ -27,6 +27,8 @@ class Begun:
     lineage: str = ""
     retries: int = 0
     context: str = ""
+    announced: str = ""
+    """The worker whose start of this job was shown."""
 
 
 def begin(
@@ -56,7 +58,7 @@ def begin(
     def parse(reply: Any) -> Begun:
         if reply[0] != "won":
             return Begun(str(reply[0]))
-        return Begun("won", bool(reply[1]), bool(reply[2]), int(reply[3]), str(reply[4]), int(reply[5]), str(reply[6]))
+        return Begun("won", bool(reply[1]), bool(reply[2]), int(reply[3]), str(reply[4]), int(reply[5]), str(reply[6]), str(reply[7]))
 
     return FunctionCall(
         "begin", (keys.job(publish_id), results, keys.superseded), (group, entry, f"{results} {entry}", superseded_cap, task_id, service_name), parse
