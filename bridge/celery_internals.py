@@ -1,7 +1,5 @@
-"""The one module that touches what Celery doesn't promise to keep. Read and tried against celery 5.7.0.
+"""What Celery doesn't promise to keep is touched here, and in `bridge.result_backends`. Read and tried against celery 5.7.0.
 
-- `fence_backend`: a subclass of the app's result backend whose writes for bridged tasks go through `put_state` (protocol R2), because Celery's
-  tracer stores states by itself, and only SUCCESS is sticky there.
 - `rebuild_request`, `trace`: a request made again from what dispatch remembered, run through Celery's own tracer (resume by tracing).
 - `TwoPhaseTask`, `DispatchRequest`: the tracer runs a bridged task when its outcome is known; a Celery worker only dispatches it, so that every signal,
   handler and event comes once.
@@ -13,7 +11,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -26,21 +24,18 @@ from celery.app.trace import build_tracer, trace_ok_t
 from celery.backends.base import Backend
 from celery.backends.redis import RedisBackend
 from celery.events.event import Event
-from celery.exceptions import Ignore, ImproperlyConfigured, Reject, TaskRevokedError
+from celery.exceptions import BackendError, Ignore, ImproperlyConfigured, Reject, TaskRevokedError
 from celery.platforms import signals as signal_numbers
 from celery.result import result_from_tuple
 from celery.worker.request import Request
 from celery.worker.state import task_ready
 from kombu.exceptions import OperationalError
 
-from bridge import identity, outcome
+from bridge import outcome
 from bridge.remote_errors import remote_traceback
 from streams.bus.clients import is_passing
 
 logger = logging.getLogger(__name__)
-
-StatePut = Callable[["Backend", str, str, str], None]
-"""`(backend, key of the result, encoded meta, state)`."""
 
 DISPATCH_SECONDS = 3600.0
 """A dispatch takes milliseconds, and at most the patience with a server that is away; this only ends one that is stuck."""
@@ -52,20 +47,6 @@ _NOT_CONTEXT = frozenset({"called_directly", "_protected", "_children", "logleve
 # ---------------------------------------------------------------------------------------------------------------------------- result backend
 
 
-def fence_backend(app: Celery, put: StatePut) -> None:
-    """Let every state that is stored for a bridged task's run pass through `put`."""
-    make = app._get_backend
-
-    def make_fenced() -> Backend:
-        backend = make()
-        backend.__class__ = _fenced(type(backend), put)
-        return backend
-
-    app._get_backend = make_fenced
-    if app._backend is not None:
-        app._backend.__class__ = _fenced(type(app._backend), put)
-
-
 class Interrupted(BaseException):
     """A server went away while a result was being resolved: that is no outcome of the task. A BaseException, or the tracer would make it one."""
 
@@ -75,65 +56,31 @@ class Interrupted(BaseException):
 
 
 def is_server_away(error: BaseException | None) -> bool:
-    """Whether the broker's or a Redis server's absence is all that is wrong."""
-    return isinstance(error, OperationalError) or (error is not None and is_passing(error))
+    """Whether the absence of the broker, of a Redis server or of the result backend's database is all that is wrong."""
+    return isinstance(error, OperationalError) or (error is not None and (is_passing(error) or _is_database_away(error)))
 
 
-def _fenced(base: type[Backend], put: StatePut) -> type[Backend]:
-    class FencedBackend(base):
-        def _set_with_state(self, key: Any, value: Any, state: str) -> Any:
-            run = identity.current_run()
-            if run is None or key != self.get_key_for_task(run.task_id):
-                return super()._set_with_state(key, value, state)
-            return put(self, key, value, state)
-
-        def on_chord_part_return(self, request: Any, state: str, result: Any, **kwargs: Any) -> Any:
-            with identity.completing_chord(str(request.group)):
-                super().on_chord_part_return(request, state, result, **kwargs)
-            run = identity.current_run()
-            if run is not None and run.replay and request.group:
-                run.chord_claimed = _chord_is_claimed(self, request.group)
-
-        def mark_as_failure(self, task_id: str, exc: Any, traceback: Any = None, *args: Any, **kwargs: Any) -> Any:
-            # The tracer calls this too when SUCCESS can't be stored, or a link can't be sent.
-            run, remote = identity.current_run(), remote_traceback(exc)
-            if run is not None and run.task_id == task_id and remote is None and is_server_away(exc):
-                raise Interrupted(exc)
-            return super().mark_as_failure(task_id, exc, remote or traceback, *args, **kwargs)
-
-        def mark_as_retry(self, task_id: str, exc: Any, traceback: Any = None, *args: Any, **kwargs: Any) -> Any:
-            return super().mark_as_retry(task_id, exc, remote_traceback(exc) or traceback, *args, **kwargs)
-
-        def chord_error_from_stack(self, callback: Any, exc: Any = None) -> Any:
-            # The same when a chord's body can't be sent. Without its claim Celery keeps the chord, and the part may be counted again.
-            error, group_id = sys.exc_info()[1], identity.current_chord()
-            if identity.current_run() is not None and error is not None and group_id is not None and is_server_away(error):
-                redis_of_backend(self).delete(self.get_key_for_group(group_id, ".c"))
-                raise Interrupted(error)
-            return super().chord_error_from_stack(callback, exc)
-
-    FencedBackend.__name__ = FencedBackend.__qualname__ = f"Fenced{base.__name__}"
-    return FencedBackend
-
-
-def _chord_is_claimed(backend: Backend, group_id: str) -> bool:
-    """Whether somebody, alive or dead, holds the claim to send the body of a chord, and hasn't sent it.
-
-    Celery lets the claim of a dead one stand for some 20 s (its budget to publish the body), and ignores parts that return meanwhile.
-    """
-    client = redis_of_backend(backend)
-    size, claim = client.mget(backend.get_key_for_group(group_id, ".s"), backend.get_key_for_group(group_id, ".c"))
-    return size is not None and claim not in {None, b"done"}
+def _is_database_away(error: BaseException) -> bool:
+    """Whether Celery gave up because SQLAlchemy can't reach its database: as Celery's own error, with that as its cause."""
+    sql = sys.modules.get("sqlalchemy.exc")
+    if sql is None or not isinstance(error, (BackendError, sql.SQLAlchemyError)):
+        return False
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, (sql.OperationalError, sql.InterfaceError, sql.TimeoutError)):
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return False
 
 
 def redis_of_backend(backend: Backend) -> redis.Redis:
     """The client of a Redis result backend.
 
     Raises:
-        ImproperlyConfigured: another backend; R2 needs a compare-and-set, which is a Redis Function here.
+        ImproperlyConfigured: another backend.
     """
     if not isinstance(backend, RedisBackend):
-        raise ImproperlyConfigured(f"bridged tasks need a Redis result backend, not {type(backend).__name__}: set result_backend to a redis:// URL")
+        raise ImproperlyConfigured(f"{type(backend).__name__} is no Redis result backend")
     client: redis.Redis = backend.client
     return client
 

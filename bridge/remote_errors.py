@@ -40,14 +40,13 @@ def from_remote(error: JobErrorInfo, also: tuple[type[BaseException], ...] = ())
 
 
 def caused_remotely(exception: E, traceback: str) -> E:
-    """The same exception, with the remote traceback as its cause."""
-    if traceback:
-        exception.__cause__ = RemoteTraceback(_cut(traceback, MAX_TRACEBACK_CHARS).rstrip())
+    """The same exception, with the remote traceback as its cause; an empty one too, as it says that this didn't happen here."""
+    exception.__cause__ = RemoteTraceback(_cut(traceback, MAX_TRACEBACK_CHARS).rstrip())
     return exception
 
 
 def remote_traceback(exception: BaseException | None) -> str | None:
-    """The traceback of the worker's process, when it came from there."""
+    """The traceback of the worker's process, perhaps empty; None of what was raised here."""
     cause = getattr(exception, "__cause__", None)
     return cause.text if isinstance(cause, RemoteTraceback) else None
 
