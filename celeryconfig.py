@@ -9,7 +9,11 @@ result_backend = os.environ.get("CELERY_RESULT_BACKEND") or "redis://127.0.0.1:6
 broker_connection_retry_on_startup = True
 # Tasks here are short (bridged ones only dispatch), so a message that a killed worker held comes back soon. A message with a longer ETA is delivered
 # more than once; a bridged task recognises that.
-broker_transport_options = {"visibility_timeout": float(os.environ.get("CELERY_VISIBILITY_TIMEOUT") or 300)}
+broker_transport_options = {
+    "visibility_timeout": float(os.environ.get("CELERY_VISIBILITY_TIMEOUT") or 300),
+    # A worker that is killed while it looks for such messages keeps all others from looking, for kombu's 300 s. It takes milliseconds.
+    "unacked_mutex_expire": 30,
+}
 
 imports = ("tasks.backtesting",)
 task_serializer = result_serializer = "json"

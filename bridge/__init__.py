@@ -6,7 +6,7 @@ app = connect(Celery("myproj", broker=REDIS, backend=REDIS))
 """
 
 from bridge.connect import connect
-from bridge.errors import BadPayload, DeadLettered, JobError, PoisonCommand, RemoteError
+from bridge.errors import BadPayload, DeadLettered, EagerUnavailable, JobError, NotMappable, PoisonCommand, RemoteError
 from bridge.task import StreamTask
 
-__all__ = ["BadPayload", "DeadLettered", "JobError", "PoisonCommand", "RemoteError", "StreamTask", "connect"]
+__all__ = ["BadPayload", "DeadLettered", "EagerUnavailable", "JobError", "NotMappable", "PoisonCommand", "RemoteError", "StreamTask", "connect"]

@@ -1,54 +1,50 @@
-"""The one module that touches what Celery doesn't promise to keep. Read and tried against celery 5.7.0.
+"""What Celery doesn't promise to keep is touched here, and in `bridge.result_backends`. Read and tried against celery 5.7.0.
 
-- `fence_backend`: a subclass of the app's result backend whose writes for bridged tasks go through `put_state` (protocol R2), because Celery's
-  tracer stores states by itself, and only SUCCESS is sticky there.
 - `rebuild_request`, `trace`: a request made again from what dispatch remembered, run through Celery's own tracer (resume by tracing).
-- `fail_chain`: the rest of a chain whose head was revoked; Celery itself leaves it PENDING.
+- `TwoPhaseTask`, `DispatchRequest`: the tracer runs a bridged task when its outcome is known; a Celery worker only dispatches it, so that every signal,
+  handler and event comes once.
+- `announce_revoked`: REVOKED, as a Celery worker announces it, and the rest of a chain, which Celery itself leaves PENDING.
 """
 
 from __future__ import annotations
 
+import logging
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import redis
 from celery import Celery, Task, states
-from celery.app.trace import build_tracer
+from celery._state import _task_stack
+from celery.app.task import Context
+from celery.app.trace import build_tracer, trace_ok_t
 from celery.backends.base import Backend
 from celery.backends.redis import RedisBackend
 from celery.events.event import Event
-from celery.exceptions import ImproperlyConfigured, TaskRevokedError
+from celery.exceptions import BackendError, Ignore, ImproperlyConfigured, Reject, TaskRevokedError
+from celery.platforms import signals as signal_numbers
+from celery.result import result_from_tuple
 from celery.worker.request import Request
+from celery.worker.state import task_ready
 from kombu.exceptions import OperationalError
 
-from bridge import identity
+from bridge import outcome
+from bridge.remote_errors import remote_traceback
 from streams.bus.clients import is_passing
 
-StatePut = Callable[["Backend", str, str, str], None]
-"""`(backend, key of the result, encoded meta, state)`."""
+logger = logging.getLogger(__name__)
 
 DISPATCH_SECONDS = 3600.0
 """A dispatch takes milliseconds, and at most the patience with a server that is away; this only ends one that is stuck."""
 _EMBEDDED = ("callbacks", "errbacks", "chain", "chord")
+_CHILDREN = "_children"
 _NOT_CONTEXT = frozenset({"called_directly", "_protected", "_children", "loglevel", "logfile", "time_limit", "soft_time_limit"})
 
 
 # ---------------------------------------------------------------------------------------------------------------------------- result backend
-
-
-def fence_backend(app: Celery, put: StatePut) -> None:
-    """Let every state that is stored for a bridged task's run pass through `put`."""
-    make = app._get_backend
-
-    def make_fenced() -> Backend:
-        backend = make()
-        backend.__class__ = _fenced(type(backend), put)
-        return backend
-
-    app._get_backend = make_fenced
-    if app._backend is not None:
-        app._backend.__class__ = _fenced(type(app._backend), put)
 
 
 class Interrupted(BaseException):
@@ -60,62 +56,31 @@ class Interrupted(BaseException):
 
 
 def is_server_away(error: BaseException | None) -> bool:
-    """Whether the broker's or a Redis server's absence is all that is wrong."""
-    return isinstance(error, OperationalError) or (error is not None and is_passing(error))
+    """Whether the absence of the broker, of a Redis server or of the result backend's database is all that is wrong."""
+    return isinstance(error, OperationalError) or (error is not None and (is_passing(error) or _is_database_away(error)))
 
 
-def _fenced(base: type[Backend], put: StatePut) -> type[Backend]:
-    class FencedBackend(base):
-        def _set_with_state(self, key: Any, value: Any, state: str) -> Any:
-            run = identity.current_run()
-            if run is None or key != self.get_key_for_task(run.task_id):
-                return super()._set_with_state(key, value, state)
-            return put(self, key, value, state)
-
-        def on_chord_part_return(self, request: Any, state: str, result: Any, **kwargs: Any) -> Any:
-            with identity.completing_chord(str(request.group)):
-                super().on_chord_part_return(request, state, result, **kwargs)
-            run = identity.current_run()
-            if run is not None and run.replay and request.group:
-                run.chord_claimed = _chord_is_claimed(self, request.group)
-
-        def mark_as_failure(self, task_id: str, exc: Any, *args: Any, **kwargs: Any) -> Any:
-            # The tracer calls this too when SUCCESS can't be stored, or a link can't be sent.
-            run = identity.current_run()
-            if run is not None and run.task_id == task_id and is_server_away(exc):
-                raise Interrupted(exc)
-            return super().mark_as_failure(task_id, exc, *args, **kwargs)
-
-        def chord_error_from_stack(self, callback: Any, exc: Any = None) -> Any:
-            # The same when a chord's body can't be sent. Without its claim Celery keeps the chord, and the part may be counted again.
-            error, group_id = sys.exc_info()[1], identity.current_chord()
-            if identity.current_run() is not None and error is not None and group_id is not None and is_server_away(error):
-                redis_of_backend(self).delete(self.get_key_for_group(group_id, ".c"))
-                raise Interrupted(error)
-            return super().chord_error_from_stack(callback, exc)
-
-    FencedBackend.__name__ = FencedBackend.__qualname__ = f"Fenced{base.__name__}"
-    return FencedBackend
-
-
-def _chord_is_claimed(backend: Backend, group_id: str) -> bool:
-    """Whether somebody, alive or dead, holds the claim to send the body of a chord, and hasn't sent it.
-
-    Celery lets the claim of a dead one stand for some 20 s (its budget to publish the body), and ignores parts that return meanwhile.
-    """
-    client = redis_of_backend(backend)
-    size, claim = client.mget(backend.get_key_for_group(group_id, ".s"), backend.get_key_for_group(group_id, ".c"))
-    return size is not None and claim not in {None, b"done"}
+def _is_database_away(error: BaseException) -> bool:
+    """Whether Celery gave up because SQLAlchemy can't reach its database: as Celery's own error, with that as its cause."""
+    sql = sys.modules.get("sqlalchemy.exc")
+    if sql is None or not isinstance(error, (BackendError, sql.SQLAlchemyError)):
+        return False
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, (sql.OperationalError, sql.InterfaceError, sql.TimeoutError)):
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return False
 
 
 def redis_of_backend(backend: Backend) -> redis.Redis:
     """The client of a Redis result backend.
 
     Raises:
-        ImproperlyConfigured: another backend; R2 needs a compare-and-set, which is a Redis Function here.
+        ImproperlyConfigured: another backend.
     """
     if not isinstance(backend, RedisBackend):
-        raise ImproperlyConfigured(f"bridged tasks need a Redis result backend, not {type(backend).__name__}: set result_backend to a redis:// URL")
+        raise ImproperlyConfigured(f"{type(backend).__name__} is no Redis result backend")
     client: redis.Redis = backend.client
     return client
 
@@ -131,12 +96,140 @@ def store_state(request: Request, state: str, meta: Any) -> None:
     request.app.backend.store_result(request.id, meta, state, request=request._context)
 
 
-# ------------------------------------------------------------------------------------------------------------------------------------ requests
+# ------------------------------------------------------------------------------------------------------------------- phase 1, in a Celery worker
+
+
+class Dispatched(Ignore):
+    """The command of a task is on its stream: the bridge writes its outcome."""
+
+
+class SentBack(Reject):
+    """It can't be dispatched now: its message goes back to the broker, and nothing has happened."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """What `Request.on_failure` reads of billiard's ExceptionInfo; crosses the pool's pipe."""
+
+    exception: Exception
+    traceback: str = ""
+
+
+class TwoPhaseTask(Task):
+    """A task that Celery's tracer runs when its outcome is known. A Celery worker that takes its message only calls `dispatch`."""
+
+    abstract = True
+    Request = "bridge.celery_internals:DispatchRequest"
+    _tracer: Any = None
+
+    @property
+    def __trace__(self) -> Any:
+        """What Celery's pool calls with a message. Celery sets it to its own tracer."""
+        return None if self._tracer is None else partial(_dispatch, self, self._tracer)
+
+    @__trace__.setter
+    def __trace__(self, tracer: Any) -> None:
+        self._tracer = tracer
+
+    def dispatch(self, *args: Any, **kwargs: Any) -> None:
+        """Send the job of the current message."""
+        raise NotImplementedError
+
+    def was_dispatched(self, message: Mapping[str, Any]) -> bool:
+        """Whether a message, given by its headers, was dispatched before."""
+        raise NotImplementedError
+
+
+def _dispatch(task: TwoPhaseTask, tracer: Any, uuid: str, args: Any, kwargs: Any, request: dict[str, Any]) -> Any:
+    """Dispatch a message. An error of the task's own code is its outcome, and goes through Celery's tracer like any other."""
+    started = time.monotonic()
+    context = Context(request or {}, args=args, kwargs=kwargs, called_directly=False)
+    _task_stack.push(task)
+    task.request_stack.push(context)
+    try:
+        ended: Exception = Dispatched()
+        try:
+            task.dispatch(*args, **kwargs)
+        except SentBack as exc:
+            ended = exc
+        except Exception as exc:  # noqa: BLE001 - whatever it is, Celery's tracer judges it
+            ended = _judge(task, request, exc)
+    finally:
+        task.request_stack.pop()
+        _task_stack.pop()
+    if isinstance(ended, Dispatched | SentBack):
+        ended.__traceback__ = ended.__context__ = None  # its frames hold the arguments
+        return trace_ok_t(_Ended(ended), ended, time.monotonic() - started, None)
+    with outcome.yielding(outcome.raising(ended)):
+        return tracer(uuid, args, kwargs, request)
+
+
+def _judge(task: TwoPhaseTask, message: Mapping[str, Any], error: Exception) -> Exception:
+    """A second delivery of a message that was dispatched already changes nothing, whatever its code raises this time."""
+    try:
+        return Dispatched() if task.was_dispatched(message) else error
+    except (redis.RedisError, OSError) as exc:
+        return SentBack(f"{type(exc).__name__}: {exc}", requeue=True)
+
+
+class DispatchRequest(Request):
+    """A bridged task's request in a Celery worker. Its time limits are the job's, whose worker keeps them; Celery's pool would kill the dispatch by them,
+    and write a FAILURE past the fence while the job goes on.
+    """
+
+    _starts = False
+
+    @property
+    def time_limits(self) -> tuple[float, float]:
+        return (DISPATCH_SECONDS, DISPATCH_SECONDS)
+
+    @time_limits.setter
+    def time_limits(self, limits: Any) -> None:
+        """Set by Celery from the message, where dispatch reads them."""
+
+    def send_event(self, type: str, **fields: Any) -> None:  # noqa: A002 - Celery's name
+        """A job starts on its stream worker. Only a task that ends here has started here."""
+        if type == "task-started":
+            self._starts = True
+            return
+        if self._starts and type in {"task-failed", "task-retried"}:
+            self._starts = False
+            super().send_event("task-started")
+        super().send_event(type, **fields)
+
+    def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> Any:  # noqa: FBT001, FBT002 - Celery's signature
+        """Celery acknowledges after this; a dispatched task has no end yet."""
+        if isinstance(exc_info.exception, Dispatched):
+            task_ready(self)
+            return self.acknowledge()
+        return super().on_failure(exc_info, send_failed_event=send_failed_event, return_ok=return_ok)
+
+    def _announce_revoked(self, reason: str, terminated: bool, signum: Any, expired: bool) -> None:  # noqa: FBT001 - Celery's signature
+        """REVOKED before the dispatch. What was dispatched before, the ledger and the bridge decide about: this is a second delivery then."""
+        try:
+            if not self.task.was_dispatched(self.request_dict):
+                super()._announce_revoked(reason, terminated, signum, expired)
+                _fail_revoked_chain(self, reason)
+                return
+        except (redis.RedisError, OSError) as exc:
+            logger.warning(
+                "task %s is revoked, but whether it was dispatched can't be seen now (%s): its message goes back to the broker", self.id, exc
+            )
+            self.reject(requeue=True)
+        else:
+            logger.info("task %s was dispatched before: this second delivery of its message is only acknowledged", self.id)
+            self.acknowledge()
+        task_ready(self)
+        self._already_revoked = True
+
+
+# ----------------------------------------------------------------------------------------------------------------------- phase 2, in the bridge
 
 
 def context_of(request: Any) -> dict[str, Any]:
     """What of a task's request must be kept to resume it later: everything but the worker's own."""
-    return {key: value for key, value in vars(request).items() if key not in _NOT_CONTEXT}
+    context = {key: value for key, value in vars(request).items() if key not in _NOT_CONTEXT}
+    return context | {_CHILDREN: [child.as_tuple() for child in request.children]}  # what the function that built the payload sent
 
 
 class _Message:
@@ -147,20 +240,6 @@ class _Message:
     def __init__(self, headers: dict[str, Any], payload: Any, properties: dict[str, Any], delivery_info: dict[str, Any]) -> None:
         self.headers, self.payload, self.body = headers, payload, payload
         self.properties, self.delivery_info = properties, delivery_info
-
-
-class DispatchRequest(Request):
-    """A bridged task's request in a Celery worker. Its time limits are the job's, whose worker keeps them; Celery's pool would kill the dispatch by them,
-    and write a FAILURE past the fence while the job goes on.
-    """
-
-    @property
-    def time_limits(self) -> tuple[float, float]:
-        return (DISPATCH_SECONDS, DISPATCH_SECONDS)
-
-    @time_limits.setter
-    def time_limits(self, limits: Any) -> None:
-        """Set by Celery from the message, where dispatch reads them."""
 
 
 class _RemoteEvents:
@@ -210,29 +289,38 @@ def rebuild_request(app: Celery, context: dict[str, Any], *, hostname: str, pid:
 
 
 def trace(app: Celery, request: Request) -> tuple[bool, Any, float]:
-    """Run Celery's own tracer on a request: `(failed, return value or exception info, seconds)`.
+    """Run Celery's own tracer on a request, whose body yields a known outcome: `(failed, return value or exception info, seconds)`.
 
     Raises:
         Exception: a server went away meanwhile (see `is_server_away`), or the message of a retry couldn't be sent: the task has no outcome yet.
     """
-    task: Task = request.task
-    if task.__trace__ is None:
-        task.__trace__ = build_tracer(task.name, task, app.loader, request.hostname, app=app)
+    task: TwoPhaseTask = request.task
+    if task._tracer is None:
+        task._tracer = build_tracer(task.name, task, app.loader, request.hostname, app=app)
     fields = dict(request.request_dict)
     args, kwargs, embedded = request.args, request.kwargs, request._payload[2]
-    fields.update(embedded, args=args, kwargs=kwargs, hostname=request.hostname, is_eager=False)
+    fields.update({"args": args, "kwargs": kwargs, "hostname": request.hostname, "is_eager": False}, **embedded)
+    fields[_CHILDREN] = [result_from_tuple(child, app=app) for child in fields.get(_CHILDREN) or ()]
     try:
-        retval, info, seconds, text = task.__trace__(request.id, args, kwargs, fields)
+        retval, info, seconds, text = task._tracer(request.id, args, kwargs, fields)
     except Interrupted as exc:
         raise exc.error from None
     if info and info.state == states.REJECTED:  # what Task.retry raises then
         raise info.retval.reason if isinstance(info.retval.reason, Exception) else info.retval
-    return (True, retval, seconds or 0.0) if info else (False, text, seconds or 0.0)
+    if not info:
+        return (False, text, seconds or 0.0)
+    retval.traceback = remote_traceback(getattr(retval.exception, "exc", None) or retval.exception) or retval.traceback
+    return (True, retval, seconds or 0.0)
 
 
 def announce_revoked(request: Request, *, expired: bool) -> None:
     """REVOKED for a job that was cancelled while it ran, or had expired: state, event, signal, chord part and chain."""
     reason = "expired" if expired else "terminated"
-    request._announce_revoked(reason, not expired, None if expired else "SIGTERM", expired)
+    request._announce_revoked(reason, not expired, None if expired else signal_numbers.signum("TERM"), expired)
+    _fail_revoked_chain(request, reason)
+
+
+def _fail_revoked_chain(request: Request, reason: str) -> None:
+    """The tasks after a revoked one never run. Celery leaves them PENDING."""
     if request._context.chain:
         request.app.backend._fail_chain(request._context.chain, TaskRevokedError(reason), state=states.REVOKED)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from celery import Celery, signals
-from celery.exceptions import Ignore
 
-from bridge import celery_internals, identity
+from bridge import identity
 from bridge.connection import Connection
+from bridge.result_backends import fence_backend
 from bridge.settings import BridgeSettings
 
 
@@ -18,23 +18,16 @@ def connect(app: Celery, settings: BridgeSettings | None = None) -> Celery:
     Its tasks with `base=StreamTask` run on stream workers; its other tasks are untouched. Nothing is opened or read before first use.
 
     Args:
-        app: the application; its result backend must be Redis for bridged tasks.
+        app: the application; see docs/brokers-and-backends.md for which brokers and result backends will do.
         settings: by default read from the environment on first use.
     """
     app.streams_connection = Connection(app, settings)
-    celery_internals.fence_backend(app, app.streams_connection.put_state)
+    fence_backend(app, app.streams_connection)
     # Also in producers that only send: the id belongs to the message from its first sending on.
     signals.before_task_publish.connect(_stamp, dispatch_uid="bridge.identity.stamp", weak=False)
-    signals.task_postrun.connect(_let_go, dispatch_uid="bridge.connect.let_go", weak=False)
     return app
 
 
 def _stamp(headers: dict[str, Any] | None = None, **_: Any) -> None:
     if headers is not None:
         identity.stamp(headers)
-
-
-def _let_go(retval: Any = None, **_: Any) -> None:
-    # The tracer's frame holds this exception, whose traceback holds the frame: some 250 KiB a dispatch, until the garbage collector comes by.
-    if isinstance(retval, Ignore):
-        retval.__traceback__ = None

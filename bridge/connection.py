@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import logging
 from functools import cached_property
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import redis
 from celery import Celery
 
-from bridge import celery_internals, identity
+from bridge import identity
+from bridge.result_backends import states_of
 from bridge.settings import BridgeSettings
-from bridge.states import TERMINAL_RANK, is_terminal, rank
+from bridge.stored_states import StoredStates
 from streams.bus.clients import connect as connect_redis
 from streams.bus.clients import is_passing
 from streams.bus.functions import FunctionCall, call, load_library
 from streams.bus.insist import insist
 from streams.bus.topology import Keys
 from streams.errors import FunctionLibraryMissing
-from streams.jobs import resolving
-
-if TYPE_CHECKING:
-    from celery.backends.base import Backend
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -80,47 +77,21 @@ class Connection:
                 raise
         return insist(client, step, seconds=patience_seconds)
 
+    def call_patiently(self, step: FunctionCall[T], client: redis.Redis | None = None) -> T:
+        """The same, on this server or another one, waiting for it as long as a dispatch may."""
+        return self._call(client or self.client, step, self.settings.dispatch_patience_seconds)
+
     # ------------------------------------------------------------------------------------------------------------------------ states (R2)
 
-    def put_state(self, backend: Backend, key: str, value: str, state: str) -> None:
-        """Store a state of the current run, unless a newer one is there. Called by the fenced backend."""
-        run = identity.current_run()
-        if run is None:
-            raise LookupError("no current run: states of bridged tasks are stored within identity.running()")
-        step = resolving.put_state(
-            key,
-            self.keys.mark(run.task_id),
-            seq=run.seq,
-            rank=rank(state),
-            lineage=run.lineage,
-            state=state,
-            terminal=is_terminal(state),
-            ttl_seconds=celery_internals.result_ttl_seconds(backend, state),
-            mark_ttl_seconds=self.settings.mark_ttl_seconds,
-            value=value,
-        )
-        if not self._call(celery_internals.redis_of_backend(backend), step, patience_seconds=self.settings.dispatch_patience_seconds):
-            logger.info("task %s: %s of run %d is not stored, a newer state is there", run.task_id, state, run.seq)
-
-    def has_outcome(self, run: identity.CurrentRun) -> bool:
-        """Whether a terminal state of this run, or something of a newer one, is stored."""
-        mark = celery_internals.redis_of_backend(self.app.backend).hmget(self.keys.mark(run.task_id), ["seq", "rank"])
-        seq, rank_ = (int(value or 0) for value in mark)
-        return (seq, rank_) >= (run.seq, TERMINAL_RANK)
+    @property
+    def states(self) -> StoredStates:
+        """The order of the tasks' states, by what kind of result backend the app has."""
+        return states_of(type(self.app.backend), self)
 
     def raise_mark(self, run: identity.CurrentRun, to_rank: int) -> None:
         """Raise the mark of a task before the first effect of a result."""
-        backend = self.app.backend
-        step = resolving.put_state(
-            backend.get_key_for_task(run.task_id),
-            self.keys.mark(run.task_id),
-            seq=run.seq,
-            rank=to_rank,
-            lineage=run.lineage,
-            state="",
-            terminal=False,
-            ttl_seconds=0,
-            mark_ttl_seconds=self.settings.mark_ttl_seconds,
-            value="",
-        )
-        self._call(celery_internals.redis_of_backend(backend), step, patience_seconds=self.settings.dispatch_patience_seconds)
+        self.states.raise_mark(run, to_rank)
+
+    def has_outcome(self, run: identity.CurrentRun) -> bool:
+        """Whether a terminal state of this run, or something of a newer one, is stored."""
+        return self.states.has_outcome(run)

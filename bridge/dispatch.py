@@ -7,20 +7,21 @@ anywhere in between has its message delivered again, and everything is done agai
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 import redis
 from celery import Task
-from celery.exceptions import ImproperlyConfigured, Reject
+from celery.exceptions import BackendError, ImproperlyConfigured
 from celery.utils.time import maybe_iso8601, maybe_make_aware
 from kombu.utils.json import dumps
 from pydantic import BaseModel
 
 from bridge import celery_internals, identity
 from bridge.connection import Connection
+from bridge.result_backends import why_not
 from bridge.states import DISPATCHED
-from streams.bus.clients import is_passing
 from streams.bus.codec import encode_json
 from streams.bus.topology import service as service_named
 from streams.errors import PayloadTooLarge
@@ -36,7 +37,7 @@ def dispatch(task: Task, payload: Any) -> dispatching.Dispatched:
     Raises:
         EncodeError: the payload holds a value that can't go over the wire; nothing was sent.
         PayloadTooLarge: nothing was sent.
-        Reject: Redis was away for too long; the message goes back to the broker.
+        SentBack: Redis was away for too long; the message goes back to the broker.
     """
     connection, request = Connection.of(task.app), task.request
     _refuse_what_loses_jobs(task)
@@ -62,13 +63,20 @@ def dispatch(task: Task, payload: Any) -> dispatching.Dispatched:
     try:
         dispatched = connection.call(step, patience_seconds=connection.settings.dispatch_patience_seconds)
         _store_dispatched(task, identity.CurrentRun(publish_id, lineage, dispatched.seq, request.id))
-    except (redis.RedisError, OSError) as exc:
-        if not is_passing(exc):
+    except (redis.RedisError, OSError, BackendError) as exc:
+        if not celery_internals.is_server_away(exc):
             raise
         logger.warning("task %s can't be dispatched (%s: %s): its message goes back to the broker", request.id, type(exc).__name__, exc)
-        raise Reject(exc, requeue=True) from exc
+        raise celery_internals.SentBack(f"{type(exc).__name__}: {exc}", requeue=True) from exc
     logger.info("task %s: %s %s, run %d, entry %s", request.id, command.type, dispatched.verdict, dispatched.seq, dispatched.entry or "-")
     return dispatched
+
+
+def was_dispatched(task: Task, message: Mapping[str, Any]) -> bool:
+    """Whether the ledger knows this message's publish, open or closed."""
+    connection = Connection.of(task.app)
+    publish_id, _ = identity.of_message(message)
+    return bool(connection.client.exists(connection.keys.job(publish_id)))
 
 
 def _refuse_what_loses_jobs(task: Task) -> None:
@@ -77,7 +85,8 @@ def _refuse_what_loses_jobs(task: Task) -> None:
         raise ImproperlyConfigured(
             f"{task.name} is a bridged task: acks_late and reject_on_worker_lost must stay True, or a crash at dispatch loses it"
         )
-    celery_internals.redis_of_backend(task.backend)
+    if reason := why_not(type(task.backend)):
+        raise ImproperlyConfigured(reason)
 
 
 def _plain(task: Task, payload: Any, limit: int) -> Any:

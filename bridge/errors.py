@@ -4,7 +4,11 @@
     ├── BadPayload           the task's payload isn't valid; nothing was sent to a worker
     ├── RemoteError          the job raised this in its worker; carries the remote type, message and traceback
     ├── DeadLettered         its deliveries are used up (reason `exhausted`); a later run may work: fit for `autoretry_for`
-    └── PoisonCommand        it took its worker down each time (or is no valid command): running it again would do the same
+    ├── PoisonCommand        it took its worker down each time (or is no valid command): running it again would do the same
+    ├── NotMappable          `map`, `starmap` and `chunks` run a task's body inside one Celery worker; the message shows the group
+    └── EagerUnavailable     a job can't be run in this process's environment; the message names what to install
+
+A remote exception whose class is loaded here comes as itself (`except ValueError`), with the remote traceback as its cause.
 
 A cancelled or expired job is Celery's own REVOKED: `.get()` raises `celery.exceptions.TaskRevokedError`.
 
@@ -52,6 +56,14 @@ class DeadLettered(_Parked):
 
 class PoisonCommand(_Parked):
     """No worker survives the job's command, or none can read it; trying again would do the same."""
+
+
+class NotMappable(JobError, TypeError):
+    """`map`, `starmap` and `chunks` would run the jobs inside one Celery worker."""
+
+
+class EagerUnavailable(JobError):
+    """The job was to run here (`apply()`, a direct call, `task_always_eager`), and the packages that run it aren't installed."""
 
 
 class RemoteTraceback(Exception):

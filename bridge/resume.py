@@ -15,10 +15,9 @@ from celery import states
 from celery.app.task import Context
 from kombu.utils.json import loads
 
-from bridge import celery_internals, identity
+from bridge import celery_internals, identity, outcome, remote_errors
 from bridge.connection import Connection
 from bridge.states import BEGUN_RANK, PROGRESS
-from bridge.task import resuming
 from streams.jobs import resolving
 from streams.jobs.messages import Result, ResultStatus, Status, StatusKind
 from streams.jobs.resolving import Begun
@@ -96,8 +95,10 @@ class Resumer:
             if won.begun.cancelled or result.status in {ResultStatus.CANCELLED, ResultStatus.EXPIRED}:
                 celery_internals.announce_revoked(request, expired=result.status is ResultStatus.EXPIRED and not won.begun.cancelled)
             else:
+                if result.worker and result.worker != won.begun.announced:
+                    request.send_event("task-started")  # its status is late, or was lost
                 runtime = result.runtime_seconds
-                with resuming(result):
+                with outcome.yielding(outcome.of_result(result, remote_errors.classes_named_by(request.task))):
                     failed, value, seconds = celery_internals.trace(self.app, request)
                 request.on_success((failed, value, runtime or seconds))
         if run.chord_claimed:
@@ -137,15 +138,17 @@ class Resumer:
         """A status message becomes the task's state, while its job is open and no result of it has begun."""
         keys = self.connection.keys
         publish_id = status.publish_id or self.connection.client.hget(keys.task(status.task_id), f"publish:{status.attempt}")
-        phase, winner, lineage, seq, context, *whose = self.connection.client.hmget(
-            keys.job(str(publish_id)), ["phase", "winner", "lineage", "seq", "ctx", "task_id", "service"]
+        job = keys.job(str(publish_id))
+        phase, winner, lineage, seq, context, announced, *whose = self.connection.client.hmget(
+            job, ["phase", "winner", "lineage", "seq", "ctx", "announced", "task_id", "service"]
         )
         if phase != "open" or winner or status.kind is StatusKind.LOG or whose != [status.task_id, service]:
             return
         request = celery_internals.rebuild_request(
             self.app, loads(str(context)), hostname=status.worker or self.hostname, pid=status.pid, dispatcher=self.dispatcher
         )
-        if status.kind is StatusKind.STARTED:
+        if status.kind is StatusKind.STARTED and status.worker != announced:
+            self.connection.client.hset(job, "announced", str(status.worker))
             request.send_event("task-started")
         if request.ignore_result:
             return

@@ -4,40 +4,30 @@
     def render(scene: str, frames: int = 240) -> Render:
         return Render(scene=scene, frames=frames)       # what is sent; .get() gives the worker's answer
 
-The function only builds the payload. It runs twice over in a task's life, as far as Celery is concerned, but its body once: in a Celery worker, where
-its payload is dispatched and the worker is free again (phase 1); then in the bridge, where the same Celery tracer runs with a body that returns the
-remote result or raises the remote error (phase 2). So links, chains, chords, retries and handlers are Celery's own.
+The function only builds the payload, in a Celery worker, where it is dispatched and the worker is free again (phase 1). When the job has ended, the
+bridge lets Celery's own tracer run the task with a body that returns the remote result or raises the remote error (phase 2). So links, chains,
+chords, retries, handlers and signals are Celery's own, and happen once.
 """
 
 from __future__ import annotations
 
-import contextvars
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any, ClassVar
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ClassVar, NoReturn
 
-from celery import Celery, Task
-from celery.exceptions import Ignore
+from celery import current_task
 from pydantic import ValidationError
 
-from bridge.dispatch import dispatch
-from bridge.errors import BadPayload, DeadLettered, JobError, PoisonCommand, RemoteError, RemoteTraceback
-from streams.jobs.messages import DeadReason, Result, ResultStatus
+from bridge import outcome
+from bridge.celery_internals import TwoPhaseTask
+from bridge.dispatch import dispatch, was_dispatched
+from bridge.eager import run_here
+from bridge.errors import BadPayload, NotMappable
 
-_outcome: contextvars.ContextVar[Result | None] = contextvars.ContextVar("bridge_outcome", default=None)
-
-
-@contextmanager
-def resuming(outcome: Result) -> Iterator[None]:
-    """While inside, a bridged task's body yields this outcome instead of dispatching."""
-    token = _outcome.set(outcome)
-    try:
-        yield
-    finally:
-        _outcome.reset(token)
+_INLINE_TASKS = {"celery.map", "celery.starmap", "celery.chunks"}
+"""They call a task's body in their own worker, item by item."""
 
 
-class StreamTask(Task):
+class StreamTask(TwoPhaseTask):
     """Base of bridged tasks."""
 
     abstract = True
@@ -46,42 +36,51 @@ class StreamTask(Task):
     command: ClassVar[str]
     """Type of the command, which names the handler there."""
     build_payload: ClassVar[Callable[..., Any]]
-    """The decorated function."""
+    """The decorated function, or the `run` of a class."""
 
     # The message is acknowledged after the dispatch, never before: a worker that dies in between loses nothing, and a second dispatch does nothing.
     acks_late = True
     reject_on_worker_lost = True
-    Request = "bridge.celery_internals:DispatchRequest"
     # STARTED is when the stream worker starts.
     track_started = False
 
-    @classmethod
-    def on_bound(cls, app: Celery) -> None:  # noqa: ARG003 - Celery's signature
-        """Put our body in the place of the decorated function.
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Take the function of a task as what builds its payload. Before Celery wraps `run` for `autoretry_for`, so that retries apply to the outcome."""
+        super().__init_subclass__(**options)
+        if "run" not in cls.__dict__:
+            return
+        for name in ("service", "command"):
+            if not getattr(cls, name, None):
+                raise TypeError(
+                    f"bridged task {getattr(cls, 'name', None) or cls.__name__} needs {name}=...: "
+                    "@app.task(base=StreamTask, service='backtesting', command='backtest.run')"
+                )
+        cls.build_payload = cls.__dict__["run"]
+        del cls.run
 
-        Here, before Celery wraps `run` for `autoretry_for`, so that retries apply to the remote error.
+    def run(self, *args: Any, **kwargs: Any) -> Any:
+        """What Celery's tracer and a direct call run: the known outcome, or else the job itself, here and now."""
+        known = outcome.known()
+        if known is not None:
+            return known()
+        if getattr(current_task, "name", None) in _INLINE_TASKS:
+            self._refuse_inline(current_task.name.removeprefix("celery."))
+        return run_here(self, self.payload(*args, **kwargs))
+
+    def dispatch(self, *args: Any, **kwargs: Any) -> None:
+        """Phase 1: the payload onto its stream."""
+        dispatch(self, self.payload(*args, **kwargs))
+
+    def was_dispatched(self, message: Mapping[str, Any]) -> bool:
+        """Whether a message, given by its headers, was dispatched before: this is its second delivery then."""
+        return was_dispatched(self, message)
+
+    def payload(self, *args: Any, **kwargs: Any) -> Any:
+        """What these arguments send.
+
+        Raises:
+            BadPayload: pydantic refused it.
         """
-        if "build_payload" not in cls.__dict__ and "run" in cls.__dict__:
-            for name in ("service", "command"):
-                if not getattr(cls, name, None):
-                    raise TypeError(
-                        f"bridged task {cls.name} needs {name}=...: @app.task(base=StreamTask, service='backtesting', command='backtest.run')"
-                    )
-            cls.build_payload = cls.__dict__["run"]
-            cls.run = StreamTask._dispatch_or_resume
-
-    def _dispatch_or_resume(self, *args: Any, **kwargs: Any) -> Any:
-        outcome = _outcome.get()
-        if outcome is not None:
-            return resolve(outcome)
-        payload = self._payload(*args, **kwargs)
-        if self.request.called_directly:
-            return payload
-        dispatch(self, payload)
-        # Not an end: the bridge writes it. Celery acknowledges the message and stores nothing.
-        raise Ignore
-
-    def _payload(self, *args: Any, **kwargs: Any) -> Any:
         try:
             return self.build_payload(*args, **kwargs)
         except ValidationError as exc:
@@ -91,20 +90,23 @@ class StreamTask(Task):
             ]
             raise BadPayload(f"{self.name}: the payload isn't valid, nothing was sent:\n  " + "\n  ".join(lines)) from None
 
+    # -------------------------------------------------------------------------------------------------- what would run jobs one by one in a worker
 
-def resolve(outcome: Result) -> Any:
-    """The remote result.
+    def map(self, it: Iterable[Any]) -> NoReturn:  # noqa: ARG002 - Celery's signature
+        """Refused."""
+        self._refuse_inline("map")
 
-    Raises:
-        RemoteError, DeadLettered, PoisonCommand: with the remote traceback as `__cause__`.
-    """
-    if outcome.status is ResultStatus.SUCCEEDED:
-        return outcome.data
-    error = outcome.failure()
-    exception: JobError
-    if outcome.status is ResultStatus.DEAD_LETTERED:
-        kind = DeadLettered if (outcome.reason or error.reason) == DeadReason.EXHAUSTED else PoisonCommand
-        exception = kind(outcome.reason or error.reason, f"{error.type}: {error.message}", outcome.deliveries or 0, outcome.dead_letter_id or "")
-    else:
-        exception = RemoteError(error.type, error.message)
-    raise exception from RemoteTraceback(error.traceback.rstrip()) if error.traceback else None
+    def starmap(self, it: Iterable[Any]) -> NoReturn:  # noqa: ARG002 - Celery's signature
+        """Refused."""
+        self._refuse_inline("starmap")
+
+    def chunks(self, it: Iterable[Any], n: int) -> NoReturn:  # noqa: ARG002 - Celery's signature
+        """Refused."""
+        self._refuse_inline("chunks")
+
+    def _refuse_inline(self, what: str) -> NoReturn:
+        item = "item" if what == "map" else "*item"
+        raise NotMappable(
+            f"{what}() would run the jobs of {self.name} one after the other inside one Celery worker. Send a group, whose jobs run side by side: "
+            f"group({self.__name__}.s({item}) for item in items)"
+        )

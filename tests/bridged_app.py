@@ -21,8 +21,8 @@ app.conf.update(
     broker_url=os.environ.get("CELERY_BROKER_URL") or "redis://127.0.0.1:6379/0",
     result_backend=os.environ.get("CELERY_RESULT_BACKEND") or "redis://127.0.0.1:6379/0",
     broker_connection_retry_on_startup=True,
-    # What a killed worker held is looked for every second, not every 100 s.
-    broker_transport_options={"visibility_timeout": 3, "unacked_restore_interval": 1, "unacked_restore_throttle": 1},
+    # What a killed worker held is looked for every second, not every 100 s; and by others 2 s after one was killed in the middle of looking, not 300 s.
+    broker_transport_options={"visibility_timeout": 3, "unacked_restore_interval": 1, "unacked_restore_throttle": 1, "unacked_mutex_expire": 2},
     # Of a worker that died over a chord's body, Celery lets the claim stand for five times that.
     broker_connection_timeout=1,
     worker_prefetch_multiplier=4,

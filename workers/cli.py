@@ -83,18 +83,22 @@ def cli() -> None:
 @cli.command("run")
 @click.argument("type_", metavar="TYPE")
 @click.option("--import", "imports", multiple=True, metavar="MODULE", help="Module that registers the handler.")
-def run_one(type_: str, imports: tuple[str, ...]) -> None:
+@click.option("--service", help="Take the handlers of this service only.")
+@click.option("--as-message", is_flag=True, help="Write what a worker would send (the fields of a Result), also when the job failed.")
+def run_one(type_: str, imports: tuple[str, ...], service: str | None, *, as_message: bool) -> None:
     """Run one job of TYPE without Redis: a command (or just its data) as JSON on stdin, the result as JSON on stdout."""
     from workers.local_run import run_locally
 
-    modules = imports or tuple(f"workers.{name}" for name in SERVICES if find_spec(f"workers.{name}"))
+    modules = imports or tuple(f"workers.{name}" for name in SERVICES if service in {None, name} and find_spec(f"workers.{name}"))
     for module in modules:
         importlib.import_module(module)
     if type_ not in HANDLERS:
         raise click.UsageError(f"no handler for {type_!r}; there are: {', '.join(sorted(HANDLERS)) or 'none'}")
     settings = WorkerSettings.load()
     settings.make_places()
-    sys.exit(run_locally(type_, sys.stdin.read(), imports=modules, jobs_dir=settings.jobs_dir, artifacts_url=settings.artifacts_url))
+    sys.exit(
+        run_locally(type_, sys.stdin.read(), imports=modules, jobs_dir=settings.jobs_dir, artifacts_url=settings.artifacts_url, as_message=as_message)
+    )
 
 
 def main() -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
+import os
 import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -17,8 +20,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
 
+from streams.bus.clock import utc_now
 from streams.bus.codec import decode_json
 from streams.errors import DecodeError
+from streams.jobs.messages import Result, ResultStatus
+from workers.decision import Finish, RunAgain, decide
 from workers.folder import folder_name
 from workers.process import Cancelled, ChildServer, Crashed, Failed, JobRequest, Outcome, Progress, Succeeded
 
@@ -30,7 +36,7 @@ GRACE_SECONDS = 10.0
 Show = Callable[[Progress], None]
 
 
-def run_locally(type_: str, text: str, *, imports: tuple[str, ...], jobs_dir: Path, artifacts_url: str) -> int:
+def run_locally(type_: str, text: str, *, imports: tuple[str, ...], jobs_dir: Path, artifacts_url: str, as_message: bool = False) -> int:
     """Run one job: progress on stderr, the result as JSON on stdout.
 
     Args:
@@ -39,16 +45,21 @@ def run_locally(type_: str, text: str, *, imports: tuple[str, ...], jobs_dir: Pa
         imports: modules that register the handlers.
         jobs_dir: the job's folder and its log are kept below it.
         artifacts_url: where artifacts go.
+        as_message: write what a worker would send, the flat fields of a `Result`, whatever became of the job.
 
     Returns:
-        The exit code: 0, 1 when the job failed, 2 when the input was bad, 130 after Ctrl-C.
+        The exit code: 0, 1 when the job failed, 2 when the input was bad, 130 after Ctrl-C. With `as_message` 0 for every job that ran.
     """
     try:
         request = local_request(type_, text, jobs_dir=jobs_dir, artifacts_url=artifacts_url)
     except (DecodeError, ValueError) as exc:
         _complain(f"bad input: {exc}")
         return EXIT_BAD_INPUT
+    started_at = utc_now()
     outcome = asyncio.run(_run(request, imports))
+    if as_message:
+        print(json.dumps(_message(outcome, request, started_at).to_redis_dict()))  # noqa: T201 - the command's output
+        return 0
     return _report(outcome, request)
 
 
@@ -132,6 +143,24 @@ def _progress_display() -> Iterator[Show]:
     with Bars(*columns, console=console, transient=True) as bars:
         bar = bars.add_task("starting", total=None)
         yield lambda progress: bars.update(bar, completed=progress.current, total=progress.total, description=progress.message)
+
+
+def _message(outcome: Outcome, request: JobRequest, started_at: datetime) -> Result:
+    """What a worker would send. One run is all there is here: what a worker would run again is used up."""
+    decision = decide(outcome, None)
+    result = Result(
+        task_id=request.id,
+        attempt=request.attempt,
+        status=ResultStatus.FAILED,
+        deliveries=1,
+        pid=os.getpid(),
+        started_at=started_at,
+        finished_at=utc_now(),
+    )
+    if isinstance(decision, Finish):
+        return result.model_copy(update={"status": decision.status, "data": decision.data, "error": decision.error})
+    assert isinstance(decision, RunAgain)  # the other decisions come of a stop from outside
+    return result.model_copy(update={"status": ResultStatus.DEAD_LETTERED, "error": decision.error, "reason": decision.reason})
 
 
 def _report(outcome: Outcome, request: JobRequest) -> int:

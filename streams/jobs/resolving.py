@@ -1,4 +1,4 @@
-"""The steps of the bridge with a result (protocol R8, R9), and the order of states on the result backend (R2); their functions are in `lua/30_resolve.lua`."""
+"""The steps of the bridge with a result (protocol R8, R9), and the order of states (R2); their functions are in `lua/30_resolve.lua`."""
 
 from __future__ import annotations
 
@@ -27,6 +27,8 @@ class Begun:
     lineage: str = ""
     retries: int = 0
     context: str = ""
+    announced: str = ""
+    """The worker whose start of this job was shown."""
 
 
 def begin(
@@ -56,7 +58,7 @@ def begin(
     def parse(reply: Any) -> Begun:
         if reply[0] != "won":
             return Begun(str(reply[0]))
-        return Begun("won", bool(reply[1]), bool(reply[2]), int(reply[3]), str(reply[4]), int(reply[5]), str(reply[6]))
+        return Begun("won", bool(reply[1]), bool(reply[2]), int(reply[3]), str(reply[4]), int(reply[5]), str(reply[6]), str(reply[7]))
 
     return FunctionCall(
         "begin", (keys.job(publish_id), results, keys.superseded), (group, entry, f"{results} {entry}", superseded_cap, task_id, service_name), parse
@@ -75,23 +77,35 @@ def resolved(
     )
 
 
-def put_state(
-    meta_key: str,
-    mark_key: str,
-    *,
-    seq: int,
-    rank: int,
-    lineage: str,
-    state: str,
-    terminal: bool,
-    ttl_seconds: int,
-    mark_ttl_seconds: int,
-    value: bytes | str,
-) -> FunctionCall[bool]:
-    """R2, on the result backend's server. An empty `value` only raises the mark. Returns whether it was written."""
-    return FunctionCall(
-        "put_state",
-        (meta_key, mark_key),
-        (seq, rank, lineage, state, int(terminal), ttl_seconds, mark_ttl_seconds, value),
-        bool,
-    )
+@dataclass(frozen=True, slots=True)
+class StateChange:
+    """What R2 decides about: a state of one run of a task."""
+
+    seq: int
+    """Run number."""
+    rank: int
+    """How far the state is, within the run."""
+    lineage: str
+    state: str
+    """"" only raises the mark."""
+    terminal: bool
+    mark_ttl_seconds: int
+
+    def args(self) -> tuple[str | int, ...]:
+        """As the functions take it."""
+        return (self.seq, self.rank, self.lineage, self.state, int(self.terminal), self.mark_ttl_seconds)
+
+
+def put_state(meta_key: str, mark_key: str, change: StateChange, *, ttl_seconds: int, value: bytes | str) -> FunctionCall[bool]:
+    """R2, where the result is in Redis. Returns whether it was written."""
+    return FunctionCall("put_state", (meta_key, mark_key), (*change.args(), ttl_seconds, value), bool)
+
+
+def decide_state(mark_key: str, change: StateChange, value: bytes | str = "") -> FunctionCall[int]:
+    """R2, where it isn't: returns the number of the decision, under which the result is to be written, or 0 when it isn't to be."""
+    return FunctionCall("decide_state", (mark_key,), (*change.args(), value), int)
+
+
+def state_written(mark_key: str, number: int, *, gives_up: bool = False) -> FunctionCall[tuple[int, str] | None]:
+    """R2, after the writing: None when nothing more is to be written, else the number and value of what was decided meanwhile."""
+    return FunctionCall("state_written", (mark_key,), (number, int(gives_up)), lambda reply: (int(reply[0]), str(reply[1])) if reply else None)

@@ -1,9 +1,9 @@
--- What the bridge does with a result: R8 begin, R9 resolved; and R2 put_state on the result backend's server.
+-- What the bridge does with a result: R8 begin, R9 resolved; and R2, the order of a task's states.
 
 -- R8: the first result of an open publish wins; a replay is only of the winner.
 -- KEYS: job, results, superseded
 -- ARGV: group, entry, result id (stream and entry), cap of the superseded stream, and whose result it says it is: task id, service of its stream
--- Returns {verdict, replay, cancelled, seq, lineage, retries, context}: won | superseded | repeated | unknown
+-- Returns {verdict, replay, cancelled, seq, lineage, retries, context, announced}: won | superseded | repeated | unknown
 redis.register_function('csb1_begin', function(keys, args)
   local job, results, superseded = unpack(keys)
   local group, entry, result, cap, task_id, service = unpack(args)
@@ -20,8 +20,8 @@ redis.register_function('csb1_begin', function(keys, args)
     return { verdict }
   end
   redis.call('HSET', job, 'winner', result)
-  local ledger = redis.call('HMGET', job, 'cancel', 'seq', 'lineage', 'retries', 'ctx')
-  return { 'won', winner and 1 or 0, ledger[1] and 1 or 0, ledger[2], ledger[3], ledger[4], ledger[5] }
+  local ledger = redis.call('HMGET', job, 'cancel', 'seq', 'lineage', 'retries', 'ctx', 'announced')
+  return { 'won', winner and 1 or 0, ledger[1] and 1 or 0, ledger[2], ledger[3], ledger[4], ledger[5], ledger[6] or '' }
 end)
 
 -- R9: the ledger is closed and the result acknowledged; the closed entry stays as a tombstone. A repeat does nothing.
@@ -45,33 +45,66 @@ redis.register_function('csb1_resolved', function(keys, args)
   return { 'closed' }
 end)
 
--- R2: (run number, rank) only ever rises; SUCCESS is sticky while it is stored; an older run writes no terminal state over a newer one of its lineage.
--- KEYS: the task's result, mark
--- ARGV: seq, rank, lineage, state, terminal (0|1), ttl of the result (s, 0: none), ttl of the mark (s), value ('': only raise the mark)
--- Returns 1 when it was written, else 0
-redis.register_function('csb1_put_state', function(keys, args)
-  local meta, mark = unpack(keys)
-  local seq, rank, lineage, state, terminal, ttl, mark_ttl, value = unpack(args)
+-- R2: may this state be stored? (run number, rank) only ever rises; SUCCESS is sticky while it is stored; an older run writes no terminal state over a newer
+-- one of its lineage. Raises the mark. `args` begins with: seq, rank, lineage, state ('': only raise the mark), terminal (0|1), ttl of the mark (s).
+local PROGRESS = 3
+local function may_store(mark, args, success_is_stored)
+  local seq, rank, lineage, state, terminal, ttl = unpack(args)
   seq, rank = tonumber(seq), tonumber(rank)
   local old = redis.call('HMGET', mark, 'seq', 'rank', 'state', 'lineage:' .. lineage)
   local old_seq, old_rank, newest = tonumber(old[1] or 0), tonumber(old[2] or 0), tonumber(old[4] or 0)
   local rises = seq > old_seq or (seq == old_seq and rank > old_rank)
-  local PROGRESS = 3
 
-  if value ~= '' then
-    if old[3] == 'SUCCESS' and redis.call('EXISTS', meta) == 1 then return 0 end
+  if state ~= '' then
+    if old[3] == 'SUCCESS' and success_is_stored() then return false end
     if terminal == '1' then
-      if newest > seq then return 0 end
+      if newest > seq then return false end
     elseif not rises and not (seq == old_seq and rank == PROGRESS and old_rank == PROGRESS) then
-      return 0
+      return false
     end
+    redis.call('HSET', mark, 'state', state)
   end
   if rises then redis.call('HSET', mark, 'seq', seq, 'rank', rank) end
   if seq > newest then redis.call('HSET', mark, 'lineage:' .. lineage, seq) end
-  redis.call('EXPIRE', mark, mark_ttl)
-  if value == '' then return 1 end
-  redis.call('HSET', mark, 'state', state)
-  if tonumber(ttl) > 0 then redis.call('SETEX', meta, ttl, value) else redis.call('SET', meta, value) end
+  redis.call('EXPIRE', mark, ttl)
+  return true
+end
+
+-- R2 put_state, where the result is on this server.
+-- KEYS: the task's result, mark
+-- ARGV: those of may_store, then ttl of the result (s, 0: none), value
+-- Returns 1 when it was written, else 0
+redis.register_function('csb1_put_state', function(keys, args)
+  local meta, mark = unpack(keys)
+  local state, ttl, value = args[4], tonumber(args[7]), args[8]
+  if not may_store(mark, args, function() return redis.call('EXISTS', meta) == 1 end) then return 0 end
+  if state == '' then return 1 end
+  if ttl > 0 then redis.call('SETEX', meta, ttl, value) else redis.call('SET', meta, value) end
   redis.call('PUBLISH', meta, value)
   return 1
+end)
+
+-- R2, where the result is somewhere that can't compare and set: the mark decides here, and the result is written afterwards. Each decision has a number.
+-- What was decided last is kept while anybody is writing: a writer who was overtaken may have written over it, and writes it again.
+-- KEYS: mark
+-- ARGV: those of may_store, then value. (SUCCESS is kept sticky by the backend itself, which knows whether it is stored.)
+-- Returns the decision's number; 0 when it is refused, or only the mark was raised
+redis.register_function('csb1_decide_state', function(keys, args)
+  local mark, state, value = keys[1], args[4], args[7]
+  if not may_store(mark, args, function() return false end) or state == '' then return 0 end
+  redis.call('HINCRBY', mark, 'writers', 1)
+  redis.call('HSET', mark, 'decided', value)
+  return redis.call('HINCRBY', mark, 'decision', 1)
+end)
+
+-- R2, afterwards: decision `number` is written, or its writer gives up (it is decided again when it is tried again).
+-- KEYS: mark   ARGV: number, 1 when the writer gives up, else 0
+-- Returns {} when nothing more is to be written, else {number, value} of what was decided meanwhile
+redis.register_function('csb1_state_written', function(keys, args)
+  local mark, number, gives_up = keys[1], args[1], args[2] == '1'
+  local last, value = unpack(redis.call('HMGET', mark, 'decision', 'decided'))
+  if not last then return {} end -- the mark has expired
+  if last ~= number and value and not gives_up then return { last, value } end
+  if redis.call('HINCRBY', mark, 'writers', -1) <= 0 then redis.call('HDEL', mark, 'writers', 'decided') end
+  return {}
 end)

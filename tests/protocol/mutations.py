@@ -52,7 +52,7 @@ MUTATIONS: Final = (
     Mutation("begin drops what lost", "if fields and verdict ~= 'repeated' then", "if false then", seed=128),
     Mutation("resolved closes nothing", "redis.call('HSET', job, 'phase', 'closed', 'closed_at', now)", ""),
     Mutation("resolved lets the counter go", "if redis.call('HINCRBY', task, 'open', -1) <= 0 then", "if true then"),
-    Mutation("SUCCESS isn't sticky", "if old[3] == 'SUCCESS' and redis.call('EXISTS', meta) == 1 then return 0 end", ""),
+    Mutation("SUCCESS isn't sticky", "if old[3] == 'SUCCESS' and success_is_stored() then return false end", ""),
     Mutation(
         "any state is stored", "elseif not rises and not (seq == old_seq and rank == PROGRESS and old_rank == PROGRESS) then", "elseif false then"
     ),

@@ -24,18 +24,15 @@ def put(scene: Scene, meta: str) -> Put:
     """Stores a state of run `seq`, with its own name as the value; "" raises the mark to `to_rank`."""
 
     def put(state: str, seq: int = 1, *, lineage: str = "a", to_rank: int = 0, ttl_seconds: int = 3600) -> bool:
-        step = resolving.put_state(
-            meta,
-            scene.keys.mark("t1"),
+        change = resolving.StateChange(
             seq=seq,
             rank=to_rank or rank(state),
             lineage=lineage,
             state=state,
             terminal=is_terminal(state),
-            ttl_seconds=ttl_seconds,
             mark_ttl_seconds=MARK_TTL_SECONDS,
-            value=state and f"{state} {seq}",
         )
+        step = resolving.put_state(meta, scene.keys.mark("t1"), change, ttl_seconds=ttl_seconds, value=state and f"{state} {seq}")
         return scene.do(step)
 
     return put

@@ -138,18 +138,15 @@ class World:
 
     def _put(self, publish: str, state: str, to_rank: int, value: str) -> bool:
         keys, task = self.scene.keys, task_of(publish)
-        step = resolving.put_state(
-            f"{keys.prefix}meta:{task}",
-            keys.mark(task),
+        change = resolving.StateChange(
             seq=self.seqs[publish],
             rank=to_rank,
             lineage=lineage_of(publish),
             state=state,
             terminal=is_terminal(state),
-            ttl_seconds=3600,
             mark_ttl_seconds=MARK_TTL_SECONDS,
-            value=value,
         )
+        step = resolving.put_state(f"{keys.prefix}meta:{task}", keys.mark(task), change, ttl_seconds=3600, value=value)
         return self.scene.do(step)
 
     def begin(self, publish: str, entry: str) -> resolving.Begun:

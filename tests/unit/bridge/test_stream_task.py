@@ -12,10 +12,10 @@ from celery.exceptions import ImproperlyConfigured
 from kombu.utils.imports import symbol_by_name
 from pydantic import BaseModel
 
-from bridge import BadPayload, DeadLettered, JobError, PoisonCommand, RemoteError, StreamTask, connect
+from bridge import BadPayload, DeadLettered, JobError, NotMappable, PoisonCommand, RemoteError, StreamTask, connect
 from bridge.celery_internals import DISPATCH_SECONDS
 from bridge.connection import Connection
-from bridge.task import resolve
+from bridge.outcome import of_result, yielding
 from streams.jobs.messages import JobErrorInfo, Result, ResultStatus
 
 
@@ -27,20 +27,41 @@ def app() -> Celery:
 def test_a_task_without_service_or_command_is_refused_when_it_is_declared(app: Celery) -> None:
     with pytest.raises(TypeError, match="needs command="):
 
-        @app.task(base=StreamTask, service="backtesting", lazy=False)
+        @app.task(base=StreamTask, service="backtesting", lazy=False, shared=False)
         def incomplete() -> None: ...
 
 
-def test_called_directly_it_gives_its_payload(app: Celery) -> None:
-    @app.task(base=StreamTask, service="backtesting", command="x.run", lazy=False)
-    def render(scene: str, frames: int = 240) -> dict[str, object]:
-        return {"scene": scene, "frames": frames}
+def test_a_class_and_its_subclass_are_bridged_too(app: Celery) -> None:
+    class Render(StreamTask):
+        name = "render"
+        service = "backtesting"
+        command = "x.run"
 
-    assert render("intro") == {"scene": "intro", "frames": 240}
+        def run(self, scene: str) -> dict[str, object]:
+            return {"scene": scene, "task": self.name}
+
+    class Draft(Render):
+        name = "draft"
+        autoretry_for = (ValueError,)
+
+    draft = app.register_task(Draft())
+    assert draft.payload("intro") == {"scene": "intro", "task": "draft"}
+    with yielding(of_result(result(ResultStatus.SUCCEEDED, data=7))):
+        assert draft.run("intro") == 7
+
+
+@pytest.mark.parametrize("how", ["map", "starmap", "chunks"])
+def test_what_would_run_jobs_in_a_celery_worker_is_refused_and_shows_the_group(app: Celery, how: str) -> None:
+    @app.task(base=StreamTask, service="backtesting", command="x.run", lazy=False, shared=False)
+    def render(scene: str) -> dict[str, str]:
+        return {"scene": scene}
+
+    with pytest.raises(NotMappable, match=r"group\(render\.s\(\*?item\) for item in items\)"):
+        getattr(render, how)(*(([("a",)], 2) if how == "chunks" else (["a"],)))
 
 
 def test_wrong_arguments_are_refused_before_anything_is_sent(app: Celery) -> None:
-    @app.task(base=StreamTask, service="backtesting", command="x.run", lazy=False)
+    @app.task(base=StreamTask, service="backtesting", command="x.run", lazy=False, shared=False)
     def render(scene: str) -> dict[str, str]:
         return {"scene": scene}
 
@@ -49,7 +70,7 @@ def test_wrong_arguments_are_refused_before_anything_is_sent(app: Celery) -> Non
 
 
 def test_its_message_is_acknowledged_after_the_dispatch(app: Celery) -> None:
-    @app.task(base=StreamTask, service="backtesting", command="x.run", lazy=False)
+    @app.task(base=StreamTask, service="backtesting", command="x.run", lazy=False, shared=False)
     def render() -> None: ...
 
     assert render.acks_late
@@ -74,16 +95,16 @@ def result(status: ResultStatus, **fields: object) -> Result:
 
 
 def test_a_failure_keeps_the_remote_type_message_and_traceback() -> None:
-    error = JobErrorInfo(type="ValueError", message="bad pair", traceback="Traceback: there")
-    with pytest.raises(RemoteError, match="ValueError: bad pair") as caught:
-        resolve(result(ResultStatus.FAILED, error=error.model_dump()))
+    error = JobErrorInfo(type="OperationalException", module="freqtrade.exceptions", message="bad pair", traceback="Traceback: there")
+    with pytest.raises(RemoteError, match="OperationalException: bad pair") as caught:
+        of_result(result(ResultStatus.FAILED, error=error.model_dump()))()
     assert "Traceback: there" in str(caught.value.__cause__)
 
 
 @pytest.mark.parametrize(("reason", "kind"), [("exhausted", DeadLettered), ("poison", PoisonCommand), ("undecodable", PoisonCommand)])
 def test_only_an_exhausted_dead_letter_is_fit_for_a_retry(reason: str, kind: type[JobError]) -> None:
     with pytest.raises(kind, match=reason):
-        resolve(result(ResultStatus.DEAD_LETTERED, reason=reason, error={"type": "E", "message": "m"}, deliveries=3))
+        of_result(result(ResultStatus.DEAD_LETTERED, reason=reason, error={"type": "E", "message": "m"}, deliveries=3))()
     assert not issubclass(PoisonCommand, DeadLettered)
 
 
@@ -99,7 +120,7 @@ def test_a_payload_that_isnt_valid_is_told_by_key_and_survives_celerys_json(app:
     class Params(BaseModel):
         frames: int
 
-    @app.task(base=StreamTask, service="backtesting", command="x.run", lazy=False)
+    @app.task(base=StreamTask, service="backtesting", command="x.run", lazy=False, shared=False)
     def render(frames: object) -> Params:
         return Params.model_validate({"frames": frames})
 
@@ -111,7 +132,7 @@ def test_a_payload_that_isnt_valid_is_told_by_key_and_survives_celerys_json(app:
 
 
 def test_the_jobs_time_limit_doesnt_kill_its_dispatch(app: Celery) -> None:
-    @app.task(base=StreamTask, service="backtesting", command="x.run", lazy=False, time_limit=1)
+    @app.task(base=StreamTask, service="backtesting", command="x.run", lazy=False, shared=False, time_limit=1)
     def render() -> None: ...
 
     request_class = symbol_by_name(render.Request)
@@ -128,10 +149,9 @@ def test_the_jobs_time_limit_doesnt_kill_its_dispatch(app: Celery) -> None:
 
 @pytest.mark.parametrize("option", ["acks_late", "reject_on_worker_lost"])
 def test_options_that_lose_jobs_are_refused_at_dispatch(app: Celery, option: str) -> None:
-    @app.task(base=StreamTask, service="backtesting", command="x.run", lazy=False, **{option: False})
+    @app.task(base=StreamTask, service="backtesting", command="x.run", lazy=False, shared=False, **{option: False})
     def render() -> dict[str, int]:
         return {}
 
-    outcome = render.apply().result
-    assert isinstance(outcome, ImproperlyConfigured)
-    assert option in str(outcome)
+    with pytest.raises(ImproperlyConfigured, match=option):
+        render.dispatch()

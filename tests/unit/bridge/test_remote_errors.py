@@ -1,0 +1,81 @@
+"""A remote job's error becomes an exception here."""
+
+from __future__ import annotations
+
+import billiard.exceptions
+import pytest
+import redis
+
+from bridge import RemoteError
+from bridge.remote_errors import MAX_MESSAGE_CHARS, classes_named_by, from_remote, remote_traceback
+from streams.jobs.messages import JobErrorInfo
+
+
+class BadPair(Exception):
+    def __init__(self, pair: str, code: int) -> None:
+        super().__init__(pair, code)
+        self.pair, self.code = pair, code
+
+
+class Aborted(BaseException):
+    """Nothing that a job may raise here."""
+
+
+def error(kind: type | str, message: str = "", **more: object) -> JobErrorInfo:
+    name, module = (kind, "elsewhere") if isinstance(kind, str) else (kind.__qualname__, kind.__module__)
+    return JobErrorInfo.model_validate({"type": name, "module": module, "message": message, **more})
+
+
+def test_a_class_that_is_loaded_here_comes_as_itself_with_its_arguments() -> None:
+    came = from_remote(error(BadPair, "('X/Y', 3)", args=["X/Y", 3]))
+    assert isinstance(came, BadPair)
+    assert ("X/Y", 3) == (came.pair, came.code)
+
+
+def test_without_arguments_the_message_is_the_only_one() -> None:
+    came = from_remote(error(ValueError, "bad pair"))
+    assert (ValueError, ("bad pair",)) == (type(came), came.args)
+
+
+def test_a_class_that_takes_other_arguments_stays_a_remote_error() -> None:
+    came = from_remote(error(BadPair, "bad pair"))
+    assert (RemoteError, "BadPair") == (type(came), str(came).split(":")[0].rsplit(".", 1)[-1])
+
+
+def test_a_class_that_isnt_loaded_here_is_a_remote_error_and_nothing_is_imported() -> None:
+    came = from_remote(error("Boom", "bang"))
+    assert isinstance(came, RemoteError)
+    assert "Boom: bang" == str(came)
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit, Aborted, redis.ConnectionError, RemoteError])
+def test_what_means_something_to_celery_or_the_bridge_cant_be_raised_by_a_worker(kind: type) -> None:
+    assert type(from_remote(error(kind, "boo"))) is RemoteError
+
+
+def test_a_class_that_the_task_names_is_allowed_whatever_its_module() -> None:
+    class Task:
+        throws = (redis.ConnectionError,)
+        autoretry_for = redis.TimeoutError
+
+    also = classes_named_by(Task)
+    assert (redis.ConnectionError, redis.TimeoutError) == also
+    assert type(from_remote(error(redis.ConnectionError, "gone"), also)) is redis.ConnectionError
+
+
+@pytest.mark.parametrize("kind", [billiard.exceptions.SoftTimeLimitExceeded, billiard.exceptions.TimeLimitExceeded])
+def test_time_limits_come_as_celerys_own(kind: type) -> None:
+    came = from_remote(error(kind, args=[3.0]))
+    assert (kind, (3.0,)) == (type(came), came.args)
+
+
+def test_the_remote_traceback_is_the_cause() -> None:
+    assert "there" == remote_traceback(from_remote(error(ValueError, "x", traceback="there\n")))
+    assert "" == remote_traceback(from_remote(error(ConnectionError, "x")))
+    assert remote_traceback(ConnectionError("x")) is None
+
+
+def test_a_huge_message_is_cut_with_a_notice() -> None:
+    came = from_remote(error(ValueError, "x" * 1_000_000, args=["x" * 1_000_000]))
+    assert len(str(came)) < MAX_MESSAGE_CHARS + 100
+    assert "1000000 characters in all" in str(came)
