@@ -37,24 +37,47 @@ def _states_of_a_job(task: Record) -> None:
 
 @_each_task
 def _host(task: Record) -> None:
-    for event in task["events"]:
-        if event["type"] != "task-received":
-            event["host"] = "a worker"
+    for event in (*task["events"].get("started", ()), *task["events"].get("ended", ())):
+        event["host"] = "a worker"
     if task["meta"] is not None and task["meta"].get("worker"):
         task["meta"]["worker"] = "a worker"
 
 
 @_each_task
-def _started_late(task: Record) -> None:
-    """An event that a job of milliseconds may lack: Celery sends `task-started` from the pool's process, here it is news from the stream."""
-    task["events"] = [event for event in task["events"] if event["type"] != "task-started"]
+def _not_started(task: Record) -> None:
+    task["events"].pop("started", None)
+
+
+@_each_task
+def _eta(task: Record) -> None:
+    for message in (*task["messages"], *task["sent events"], *task["events"].get("received", ())):
+        message.pop("eta", None)
+
+
+def _error(value: Any) -> None:
+    """That there is an error, and where, but not which."""
+    if isinstance(value, dict):
+        for name, item in value.items():
+            if name in {"error", "says", "exc_type", "exc_message", "exc_module", "exception"} and not isinstance(item, dict):
+                value[name] = "of some kind"
+            else:
+                _error(item)
+    elif isinstance(value, list):
+        for item in value:
+            _error(item)
 
 
 ALWAYS: dict[str, Difference] = {
     "states": Difference("DISPATCHED, STARTED and PROGRESS tell where a job is; an ordinary task goes from PENDING to its end", _states_of_a_job),
     "hostname": Difference("the worker of a bridged task is the stream worker that ran its job, or the bridge", _host),
 }
-NAMED: dict[str, Difference] = {}
+NAMED: dict[str, Difference] = {
+    "no job": Difference("`task-started` tells that a job runs: a task that its own body ends (Ignore, Reject, replace) has none", _not_started),
+    "payload": Difference(
+        "arguments that pydantic refuses are BadPayload, by key and never by value; its own error doesn't survive Celery's JSON", _error
+    ),
+    "chance": Difference("no difference of the bridge's: when a retry with jitter is due is chance", _eta),
+}
 
 
 def forgiven(trace: Record, names: tuple[str, ...]) -> Record:

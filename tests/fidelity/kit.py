@@ -27,7 +27,7 @@ from tests.waiting import wait_until
 
 Side = Literal["native", "bridged"]
 SIDES: tuple[Side, Side] = ("native", "bridged")
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 60.0
 """All scenarios run at once, so a short one may wait for the others."""
 
 ScenarioFunction = Callable[["Kit"], Any]
@@ -70,7 +70,7 @@ class Kit:
     roots: set[str] = field(default_factory=set)
     """Ids of the tasks that the scenario itself sent or ran."""
     silent: set[str] = field(default_factory=set)
-    """Ids of tasks whose end no event tells of."""
+    """Ids of tasks that send no events."""
     token: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
 
     def __getattr__(self, name: str) -> Task:
@@ -129,7 +129,12 @@ class Kit:
 
     def wait_until_done(self, result: Any, times: int = 1) -> None:
         """Until the events say that it has ended so often: for tasks whose result is ignored."""
-        wait_until(lambda: self.observer.ends(result.id) >= times, PATIENCE_SECONDS, f"{result} has ended {times} times")
+
+        def done() -> bool:
+            self.observer.read_lines()
+            return self.observer.ends(result.id) >= times
+
+        wait_until(done, PATIENCE_SECONDS, f"{result} has ended {times} times")
 
     def wait_until_quiet(self) -> None:
         """Until everything that came of the scenario so far has ended."""

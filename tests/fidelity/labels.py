@@ -71,7 +71,7 @@ class Labels:
             return "itself"
         group = self._headers.get(task_id, {}).get("group")
         if task_id in self._parts or (group and self._headers.get(own_id, {}).get("root_id") == task_id):
-            return f"a part of {self.names.get(str(group), 'an unknown group')}"
+            return "a part of a chord"
         return self.names.get(task_id, "<id>")
 
     def clean(self, value: Any) -> Any:

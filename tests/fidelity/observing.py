@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from celery import Celery
+from celery.states import IGNORED
 from redis import Redis
 
 from tests.fidelity import recording
@@ -93,5 +94,8 @@ class Observer:
         return [task_id for task_id, count in sent.items() if count > self.ends(task_id)]
 
     def ends(self, task_id: str) -> int:
-        """How often it has ended: an attempt that is retried, or a message that is rejected, has too."""
-        return sum(event["type"] in TERMINAL_EVENTS and not event.get("requeue") for event in list(self.events[task_id]))
+        """How often it has ended: an attempt that is retried, or a message that is rejected, has too. Of one that its body ignores, or replaces,
+        no event tells.
+        """
+        told = sum(event["type"] in TERMINAL_EVENTS and not event.get("requeue") for event in list(self.events[task_id]))
+        return told + sum(line["kind"] == "postrun" and line["state"] == IGNORED for line in list(self.lines[task_id]))

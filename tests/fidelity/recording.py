@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,9 +26,18 @@ url: str = ""
 _clients: dict[int, redis.Redis] = {}
 
 
-def record(kind: str, task_id: str | None, **fields: Any) -> None:
-    """Append a line."""
+def record(kind: str, task_id: str | None, *, attempt: Any = None, **fields: Any) -> None:
+    """Append a line.
+
+    Args:
+        kind: of what happened.
+        task_id: to whom.
+        attempt: its task's request, if it was being executed: the lines of two attempts may come mixed, as the next is sent before the last has ended.
+        fields: what was told.
+    """
     pid = os.getpid()
+    if attempt is not None:
+        fields["attempt"] = f"{attempt.retries or 0}:{pid}:{threading.get_ident()}"
     client = _clients.get(pid)
     if client is None:
         client = _clients[pid] = connect_redis(url or os.environ["REDIS_URL"])
@@ -52,20 +62,22 @@ def plain(value: Any) -> Any:
 class Recorded:
     """Handlers that say they were called, and with what."""
 
+    request: Any
+
     def before_start(self, task_id: str, args: Any, kwargs: Any) -> None:
-        record("before_start", task_id, args=args, kwargs=kwargs)
+        record("before_start", task_id, attempt=self.request, args=args, kwargs=kwargs)
 
     def on_success(self, retval: Any, task_id: str, args: Any, kwargs: Any) -> None:
-        record("on_success", task_id, retval=retval, args=args, kwargs=kwargs)
+        record("on_success", task_id, attempt=self.request, retval=retval, args=args, kwargs=kwargs)
 
     def on_failure(self, exc: Exception, task_id: str, args: Any, kwargs: Any, einfo: Any) -> None:
-        record("on_failure", task_id, exc=exc, args=args, kwargs=kwargs, einfo=einfo.exception, traceback=bool(einfo.traceback))
+        record("on_failure", task_id, attempt=self.request, exc=exc, args=args, kwargs=kwargs, einfo=einfo.exception, traceback=bool(einfo.traceback))
 
     def on_retry(self, exc: Exception, task_id: str, args: Any, kwargs: Any, einfo: Any) -> None:
-        record("on_retry", task_id, exc=exc, args=args, kwargs=kwargs, einfo=einfo.exception, traceback=bool(einfo.traceback))
+        record("on_retry", task_id, attempt=self.request, exc=exc, args=args, kwargs=kwargs, einfo=einfo.exception, traceback=bool(einfo.traceback))
 
     def after_return(self, status: str, retval: Any, task_id: str, args: Any, kwargs: Any, einfo: Any) -> None:
-        record("after_return", task_id, status=status, retval=retval, args=args, kwargs=kwargs, einfo=einfo)
+        record("after_return", task_id, attempt=self.request, status=status, retval=retval, args=args, kwargs=kwargs, einfo=einfo)
 
 
 def _ours(sender: Any) -> bool:
@@ -110,17 +122,17 @@ def _received(sender: Any = None, request: Any = None, **_: Any) -> None:
 
 def _prerun(sender: Any = None, task_id: str = "", args: Any = None, kwargs: Any = None, **_: Any) -> None:
     if _ours(sender):
-        record("prerun", task_id, task=sender.name, args=args, kwargs=kwargs, retries=sender.request.retries)
+        record("prerun", task_id, attempt=sender.request, task=sender.name, args=args, kwargs=kwargs, retries=sender.request.retries)
 
 
 def _postrun(sender: Any = None, task_id: str = "", args: Any = None, kwargs: Any = None, retval: Any = None, state: Any = None, **_: Any) -> None:
     if _ours(sender):
-        record("postrun", task_id, args=args, kwargs=kwargs, retval=retval, state=state)
+        record("postrun", task_id, attempt=sender.request, args=args, kwargs=kwargs, retval=retval, state=state)
 
 
 def _success(sender: Any = None, result: Any = None, **_: Any) -> None:
     if _ours(sender):
-        record("success", sender.request.id, result=result)
+        record("success", sender.request.id, attempt=sender.request, result=result)
 
 
 def _failure(
@@ -134,12 +146,14 @@ def _failure(
     **_: Any,
 ) -> None:
     if _ours(sender):
-        record("failure", task_id, exception=exception, args=args, kwargs=kwargs, traceback=bool(traceback), einfo=bool(einfo))
+        record(
+            "failure", task_id, attempt=sender.request, exception=exception, args=args, kwargs=kwargs, traceback=bool(traceback), einfo=bool(einfo)
+        )
 
 
 def _retry(sender: Any = None, request: Any = None, reason: Any = None, einfo: Any = None, **_: Any) -> None:
     if _ours(sender):
-        record("retry", request.id, reason=reason, retries=request.retries, einfo=bool(einfo))
+        record("retry", request.id, attempt=sender.request, reason=reason, retries=request.retries, einfo=bool(einfo))
 
 
 def _revoked(sender: Any = None, request: Any = None, terminated: Any = None, signum: Any = None, expired: Any = None, **_: Any) -> None:

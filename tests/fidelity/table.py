@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -30,27 +31,27 @@ class Pair:
 def _again(task: Task, value: str, **_: Any) -> None:
     """An explicit retry by the body, the first time."""
     if count(f"{value}.body") == 1:
-        raise task.retry(exc=Broken("body"), countdown=0)
+        raise task.retry(exc=Broken("body"), countdown=0.1)
 
 
 def _again_with(task: Task, value: str, **_: Any) -> None:
     """An explicit retry with other arguments."""
     if value == "first":
-        raise task.retry(args=("second",), kwargs={}, countdown=0.05)
+        raise task.retry(args=("second",), kwargs={}, countdown=0.1)
 
 
 def _again_at_most(task: Task, *args: Any, **kwargs: Any) -> None:
-    raise task.retry(exc=Broken("body", 3), countdown=0, max_retries=1)
+    raise task.retry(exc=Broken("body", 3), countdown=0.1, max_retries=1)
 
 
 def _again_without_exception(task: Task, *args: Any, **kwargs: Any) -> None:
-    raise task.retry(countdown=0, max_retries=1)
+    raise task.retry(countdown=0.1, max_retries=1)
 
 
 def _again_unraised(task: Task, *args: Any, **kwargs: Any) -> None:
     """The body goes on after `retry(throw=False)`."""
     if task.request.retries == 0:
-        task.retry(countdown=0, throw=False)
+        task.retry(countdown=0.1, throw=False)
         raise Ignore
 
 
@@ -72,19 +73,20 @@ def _broken_body(task: Task, *args: Any, **kwargs: Any) -> None:
 
 
 def _replaced_by(task: Task, signature: Any, **_: Any) -> None:
-    raise task.replace(task.app.signature(signature))
+    raise task.replace(task.app.signature(copy.deepcopy(signature)))  # replace() changes it, and handlers are told of the arguments
 
 
 def _one_more(task: Task, signature: Any, **_: Any) -> None:
-    task.add_to_chord(task.app.signature(signature))
+    task.add_to_chord(task.app.signature(copy.deepcopy(signature)))
 
 
 def _own_state(task: Task, value: Any, **_: Any) -> None:
     task.update_state(state="PREPARING", meta={"value": value})
 
 
-NOW: dict[str, Any] = {"default_retry_delay": 0}
-RETRIED: dict[str, Any] = {"autoretry_for": (ValueError,), "retry_kwargs": {"max_retries": 2, "countdown": 0}}
+SOON: dict[str, Any] = {"default_retry_delay": 0.1}
+"""Not at once: Celery stores RETRY after the next attempt was sent, and it could overwrite that one's end."""
+RETRIED: dict[str, Any] = {"autoretry_for": (ValueError,), "retry_kwargs": {"max_retries": 2, "countdown": 0.1}}
 
 PAIRS = (
     Pair("echo", work.echo),
@@ -121,22 +123,22 @@ PAIRS = (
     # Retried because of what the work raises.
     Pair("retried", work.flaky, RETRIED),
     Pair("retried_after", work.flaky_after, RETRIED),
-    Pair("retried_option", work.flaky, {"autoretry_for": (ValueError,), "max_retries": 1, "default_retry_delay": 0}),
+    Pair("retried_option", work.flaky, {"autoretry_for": (ValueError,), "max_retries": 1, "default_retry_delay": 0.1}),
     Pair("retried_plain", work.flaky, RETRIED, handlers=False),
     Pair("retried_quiet", work.flaky, RETRIED | {"ignore_result": True}),
-    Pair("retried_default", work.flaky, {"autoretry_for": (ValueError,), **NOW}),
+    Pair("retried_default", work.flaky, {"autoretry_for": (ValueError,), **SOON}),
     Pair("retried_backoff", work.flaky, {"autoretry_for": (ValueError,), "retry_backoff": 0.1, "retry_backoff_max": 1, "retry_jitter": False}),
     Pair("retried_jitter", work.flaky, {"autoretry_for": (ValueError,), "retry_backoff": True, "retry_jitter": True, "retry_backoff_max": 1}),
-    Pair("retried_for_ever", work.flaky, {"autoretry_for": (ValueError,), "retry_kwargs": {"max_retries": None, "countdown": 0}}),
-    Pair("retried_not_for", work.flaky, {"autoretry_for": (Exception,), "dont_autoretry_for": (Broken,), **NOW}),
-    Pair("retried_for_own", work.flaky, {"autoretry_for": (Broken,), **NOW}),
-    Pair("retried_throws", work.flaky, {"autoretry_for": (ValueError,), "throws": (ValueError,), "max_retries": 1, **NOW}),
+    Pair("retried_for_ever", work.flaky, {"autoretry_for": (ValueError,), "retry_kwargs": {"max_retries": None, "countdown": 0.1}}),
+    Pair("retried_not_for", work.flaky, {"autoretry_for": (Exception,), "dont_autoretry_for": (Broken,), **SOON}),
+    Pair("retried_for_own", work.flaky, {"autoretry_for": (Broken,), **SOON}),
+    Pair("retried_throws", work.flaky, {"autoretry_for": (ValueError,), "throws": (ValueError,), "max_retries": 1, **SOON}),
     # Decided by the body, in the Celery worker.
-    Pair("again", work.echo, NOW, _again, bind=True),
-    Pair("again_with", work.echo, NOW, _again_with, bind=True),
-    Pair("again_at_most", work.echo, NOW, _again_at_most, bind=True),
-    Pair("again_without_exception", work.echo, NOW, _again_without_exception, bind=True),
-    Pair("again_unraised", work.echo, NOW, _again_unraised, bind=True),
+    Pair("again", work.echo, SOON, _again, bind=True),
+    Pair("again_with", work.echo, SOON, _again_with, bind=True),
+    Pair("again_at_most", work.echo, SOON, _again_at_most, bind=True),
+    Pair("again_without_exception", work.echo, SOON, _again_without_exception, bind=True),
+    Pair("again_unraised", work.echo, SOON, _again_unraised, bind=True),
     Pair("ignored", work.echo, {}, _ignored, bind=True),
     Pair("rejected", work.echo, {"acks_late": True}, _rejected, bind=True),
     Pair("requeued", work.echo, {"acks_late": True}, _requeued, bind=True),

@@ -6,11 +6,12 @@ import json
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 from tests.fidelity.kit import Kit
 from tests.fidelity.labels import Labels
-from tests.fidelity.observing import META, Record
+from tests.fidelity.observing import META, TERMINAL_EVENTS, Record
 from tests.fidelity.recording import plain
 
 HEADERS = (
@@ -63,12 +64,12 @@ def trace(kit: Kit, observed: Any, leftovers: Leftovers, metas: dict[str, Record
     for task_id in [each for each in labels.names if each in sent or each in kit.roots]:
         tasks[labels.names[task_id]] = {
             "messages": [_message(line, labels) for line in publishes if line["id"] == task_id],
-            "execution": [_line(line, labels) for line in observer.lines[task_id] if line["kind"] in EXECUTION],
+            "attempts": _attempts(observer.lines[task_id], labels),
             "other signals": sorted(
                 (_line(line, labels) for line in observer.lines[task_id] if line["kind"] not in EXECUTION | {"publish"}), key=repr
             ),
             "sent events": [_event(event, labels) for event in observer.events[task_id] if event["type"] == "task-sent"],
-            "events": [_event(event, labels) for event in sorted(observer.events[task_id], key=_moment) if event["type"] != "task-sent"],
+            "events": _events(sorted(observer.events[task_id], key=_moment), labels),
             "states": [_state(meta, labels) for meta in observer.states[task_id]],
             "meta": _meta(metas.get(task_id), labels),
             "runs": {function: number for (each, function), number in runs.items() if each == task_id},
@@ -117,8 +118,22 @@ def _message(line: Record, labels: Labels) -> Record:
     return {name: value for name, value in labels.clean(told).items() if value not in (None, [], {}, False)}
 
 
+def _attempts(lines: list[Record], labels: Labels) -> list[list[Record]]:
+    """What its process said of each attempt, in the order of attempts."""
+    attempts: list[tuple[int, list[Record]]] = []
+    latest: dict[str, list[Record]] = {}
+    for line in lines:
+        if line["kind"] in EXECUTION:
+            where = line["attempt"]
+            if line["kind"] == "prerun" or where not in latest:
+                latest[where] = []
+                attempts.append((int(where.partition(":")[0]), latest[where]))
+            latest[where].append(_line(line, labels))
+    return [said for _, said in sorted(attempts, key=itemgetter(0))]
+
+
 def _line(line: Record, labels: Labels) -> Record:
-    cleaned: Record = labels.clean({name: value for name, value in line.items() if name not in {"id", "task"}})
+    cleaned: Record = labels.clean({name: value for name, value in line.items() if name not in {"id", "task", "attempt"}})
     return cleaned
 
 
@@ -128,6 +143,23 @@ def _event(event: Record, labels: Labels) -> Record:
         "type": event["type"],
         "host": role(event["hostname"]),
         **{name: value for name, value in labels.clean(told).items() if value is not None},
+    }
+
+
+def _events(events: list[Record], labels: Labels) -> Record:
+    """By what they tell; and whether what was done once was received, started and ended in this order. Those of several attempts may come mixed."""
+    told = {
+        "received": [event for event in events if event["type"] == "task-received"],
+        "started": [event for event in events if event["type"] == "task-started"],
+        # A retried one may be told after its next attempt has ended.
+        "ended": sorted((event for event in events if event["type"] in TERMINAL_EVENTS), key=lambda event: event["type"] != "task-retried"),
+    }
+    once = all(len(events) <= 1 for events in told.values())
+    times = [event["timestamp"] for events in told.values() for event in events]
+    told["other"] = [event for event in events if event["type"] not in {"task-sent", "task-received", "task-started", *TERMINAL_EVENTS}]
+    return {
+        **{name: [_event(event, labels) for event in events] for name, events in told.items() if events},
+        "in order": times == sorted(times) if once else "several attempts",
     }
 
 

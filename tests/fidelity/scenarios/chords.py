@@ -157,8 +157,7 @@ def an_error_in_an_inner_chord(kit: Kit) -> Any:
 @scenario
 def a_chain_after_a_failed_chord(kit: Kit) -> Any:
     last = chain(chord([kit.echo.s(1), kit.fail.s()], kit.total.s()), kit.add.s(1), kit.echo.s()).apply_async()
-    got = kit.ended(last)
-    return got
+    return kit.ended(last)
 
 
 @scenario
