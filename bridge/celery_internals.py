@@ -242,7 +242,7 @@ class _Message:
         self.properties, self.delivery_info = properties, delivery_info
 
 
-class _RemoteEvents:
+class RemoteEvents:
     """An event dispatcher whose events carry the stream worker's host name and pid."""
 
     def __init__(self, dispatcher: Any, hostname: str, pid: int | None) -> None:
@@ -276,7 +276,7 @@ def rebuild_request(app: Celery, context: dict[str, Any], *, hostname: str, pid:
     request = Request(
         _Message(context, body, properties, delivery_info),
         hostname=hostname,
-        eventer=_RemoteEvents(dispatcher, hostname, pid) if dispatcher is not None else None,
+        eventer=RemoteEvents(dispatcher, hostname, pid) if dispatcher is not None else None,
         app=app,
         headers=context,
         body=body,

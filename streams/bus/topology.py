@@ -10,6 +10,7 @@ Streams follow one grammar: `<source>:<destination>:<kind>`, or `<source>:<kind>
 | task:<task_id>               | hash   | management | run counter, and which publish each run number belongs to    |
 | cancel:<task_id>             | string | management | a cancel that came before the dispatch; has a TTL            |
 | jobs:open                    | zset   | management | open publishes by dispatch time (ms), so that nobody SCANs   |
+| workers                      | hash   | management | what each stream worker last told of itself, by node name    |
 | delayed:<service>            | zset   | workers    | publishes that are to be retried, by due time (ms)           |
 | mark:<task_id>               | hash   | management | on the result backend: how far the task's state has advanced |
 """
@@ -134,6 +135,11 @@ class Keys:
     def open_jobs(self) -> str:
         """Open publishes by dispatch time."""
         return f"{self.prefix}jobs:open"
+
+    @property
+    def workers(self) -> str:
+        """What each stream worker last told of itself."""
+        return f"{self.prefix}workers"
 
     def delayed(self, service_name: str) -> str:
         """Publishes waiting for their next delivery."""

@@ -156,6 +156,37 @@ class Status(EventMessage):
         return {"current": self.current, "total": self.total, "message": self.message or "", "worker": self.worker}
 
 
+class WorkerKind(StrEnum):
+    """What a worker's message about itself tells."""
+
+    ONLINE = "worker_online"
+    HEARTBEAT = "worker_heartbeat"
+    OFFLINE = "worker_offline"
+
+
+class WorkerStatus(EventMessage):
+    """What a worker tells of itself, on the status stream of its service."""
+
+    kind: WorkerKind
+    worker: str = Field(min_length=1)
+    """Its node name, `<service>@<host>`."""
+    pid: int | None = None
+    concurrency: int = 1
+    active: int = 0
+    """Jobs that it runs."""
+    processed: int = 0
+    """Jobs that it has run since it started."""
+    load: Json = None
+    """The host's load averages over 1, 5 and 15 minutes."""
+    freq: float = Field(default=2.0, gt=0)
+    """Seconds between heartbeats."""
+    versions: Json = None
+    """`{package: version}`."""
+    task_types: Json = None
+    """The command types that it has handlers for."""
+    at: datetime = Field(default_factory=utc_now)
+
+
 class DeadLetter(Command):
     """A parked command: its own fields, and why it is here."""
 
