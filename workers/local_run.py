@@ -20,7 +20,7 @@ from rich.progress import Progress as Bars
 from streams.bus.codec import decode_json
 from streams.errors import DecodeError
 from workers.folder import folder_name
-from workers.process import Cancelled, ChildServer, Crashed, Failed, JobRequest, Outcome, Progress, Succeeded
+from workers.process import Cancelled, ChildServer, Crashed, Failed, JobRequest, LogLine, Outcome, Progress, Succeeded
 
 EXIT_FAILED = 1
 EXIT_BAD_INPUT = 2
@@ -104,8 +104,11 @@ async def _run(request: JobRequest, imports: tuple[str, ...]) -> Outcome:
             loop.add_signal_handler(signum, interrupted)
         with _progress_display() as show:
             async for event in child.events():
-                if isinstance(event, Progress):
-                    show(event)
+                match event:
+                    case Progress():
+                        show(event)
+                    case LogLine(text=text):
+                        _complain(text)
         return await child.wait()
     finally:
         for signum in signals:
