@@ -43,12 +43,14 @@ def dispatch(task: Task, payload: Any) -> dispatching.Dispatched:
     _refuse_what_loses_jobs(task)
     service = service_named(task.service)
     publish_id, lineage = identity.of_message(vars(request))
+    hard, soft = request.timelimit or (None, None)
     command = Command(
         type=task.command,
         task_id=request.id,
         callback_stream=connection.keys.stream(service.results),
         data=_plain(task, payload, connection.settings.max_message_bytes),
-        time_limit=(request.timelimit or (None, None))[0] or task.time_limit,
+        time_limit=hard or task.time_limit,
+        soft_time_limit=soft or task.soft_time_limit,
         expires_at=_moment(task, request.expires),
     )
     step = dispatching.dispatch(

@@ -1,4 +1,4 @@
-"""A stream worker: reads as many commands as it has free slots, runs each in a child process, drains on SIGTERM. No Celery."""
+"""A stream worker: reads as many commands as it has free slots, runs each where its handler wants it, drains on SIGTERM. No Celery."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from streams.jobs.running import Delivery
 from streams.redact import without_password
 from workers.decision import StopReason
 from workers.handlers import HANDLERS
-from workers.process import ChildServer
 from workers.run import JobRun
 from workers.settings import WorkerSettings
+from workers.starting import JobStarter
 
 logger = logging.getLogger(__name__)
 
@@ -42,14 +42,14 @@ class WorkerRuntime:
         Args:
             service: whose commands it runs.
             settings: see `WorkerSettings`.
-            concurrency: jobs at a time, one child process each.
+            concurrency: jobs at a time.
             imports: modules that register the handlers.
         """
         self.service, self.settings, self.concurrency = service, settings, concurrency
         self.name = f"{service.name}@{socket.gethostname()}"
         # A name of its own: two processes that share one would hold each other's entries.
         self.consumer = f"{self.name}:{os.getpid()}:{uuid4().hex[:6]}"
-        self.children = ChildServer(imports)
+        self.jobs = JobStarter(imports)
         self.client = connect_async(settings.redis_url, name=self.consumer.replace(" ", "_"))
         self.reader = GroupReader(
             self.client,
@@ -68,13 +68,13 @@ class WorkerRuntime:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.request_stop)
-        await self.children.start()
+        await self.jobs.prepare()
         logger.info("%s: %d at a time, as %s, at %s", self.service.name, self.concurrency, self.consumer, without_password(self.settings.redis_url))
         try:
             await self._work()
             await self._drain()
         finally:
-            await self.children.close()
+            await self.jobs.close()
             await self.client.aclose()
 
     def request_stop(self) -> None:
@@ -161,7 +161,7 @@ class WorkerRuntime:
             message = f"this {self.service.name} worker has no handler for {command.type!r}; it has: {known}"
             return await self._park(entry, DeadReason.UNKNOWN_TYPE, JobErrorInfo(type="UnknownCommand", message=message))
         delivery = Delivery(self.service, entry.id, self.consumer, command)
-        run = self._runs[task] = JobRun(self.client, self.settings, self.children, delivery, worker=self.name)
+        run = self._runs[task] = JobRun(self.client, self.settings, self.jobs, delivery, worker=self.name)
         return await run.execute()
 
     async def _park_when_hopeless(self, entry: Entry, error: Exception) -> None:

@@ -64,6 +64,8 @@ class JobErrorInfo(BaseModel):
     retryable: bool = False
     reason: str = ""
     """For a dead letter, its `DeadReason`."""
+    args: list[Any] | None = None
+    """The exception's arguments, when they are plain JSON values and few: with them the other side can make it again."""
 
 
 class Command(EventMessage):
@@ -82,6 +84,8 @@ class Command(EventMessage):
     created_at: datetime = Field(default_factory=utc_now)
     time_limit: float | None = Field(default=None, gt=0)
     """Seconds the job may run; the worker enforces it."""
+    soft_time_limit: float | None = Field(default=None, gt=0)
+    """Seconds after which the job is told to clean up and end."""
     expires_at: datetime | None = None
     """Not to be taken up after this."""
     traceparent: str | None = None
