@@ -58,8 +58,6 @@ class JobErrorInfo(BaseModel):
     """Class name of the exception, qualified within its module."""
     message: str = ""
     module: str = ""
-    args: list[Any] | None = None
-    """Its arguments, when they are plain JSON: another process can build it again from them."""
     traceback: str = ""
     retryable: bool = False
     reason: str = ""

@@ -95,8 +95,8 @@ def result(status: ResultStatus, **fields: object) -> Result:
 
 
 def test_a_failure_keeps_the_remote_type_message_and_traceback() -> None:
-    error = JobErrorInfo(type="OperationalException", module="freqtrade.exceptions", message="bad pair", traceback="Traceback: there")
-    with pytest.raises(RemoteError, match="OperationalException: bad pair") as caught:
+    error = JobErrorInfo(type="BadPair", module="not.loaded.here", message="bad pair", traceback="Traceback: there")
+    with pytest.raises(RemoteError, match="BadPair: bad pair") as caught:
         of_result(result(ResultStatus.FAILED, error=error.model_dump()))()
     assert "Traceback: there" in str(caught.value.__cause__)
 
