@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import redis
 from celery import Task
@@ -29,6 +29,9 @@ from streams.jobs.messages import Command
 
 logger = logging.getLogger(__name__)
 
+LANE: Final = "lane"
+"""The header of a task's message that names its lane."""
+
 
 def dispatch(task: Task, payload: Any) -> dispatching.Dispatched:
     """Send a payload as the command of a bridged task's current request.
@@ -36,6 +39,7 @@ def dispatch(task: Task, payload: Any) -> dispatching.Dispatched:
     Raises:
         EncodeError: the payload holds a value that can't go over the wire; nothing was sent.
         PayloadTooLarge: nothing was sent.
+        UnknownLane: the service has no such lane; nothing was sent.
         Reject: Redis was away for too long; the message goes back to the broker.
     """
     connection, request = Connection.of(task.app), task.request
@@ -60,6 +64,7 @@ def dispatch(task: Task, payload: Any) -> dispatching.Dispatched:
         lineage=lineage,
         retries=request.retries or 0,
         context=dumps(celery_internals.context_of(request)),
+        lane=getattr(request, LANE, None) or task.lane,
     )
     try:
         dispatched = connection.call(step, patience_seconds=connection.settings.dispatch_patience_seconds)

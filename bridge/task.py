@@ -12,7 +12,7 @@ remote result or raises the remote error (phase 2). So links, chains, chords, re
 from __future__ import annotations
 
 import contextvars
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
@@ -20,8 +20,9 @@ from celery import Celery, Task
 from celery.exceptions import Ignore
 from pydantic import ValidationError
 
-from bridge.dispatch import dispatch
+from bridge.dispatch import LANE, dispatch
 from bridge.errors import BadPayload, DeadLettered, JobError, PoisonCommand, RemoteError, RemoteTraceback
+from streams.bus.topology import service as service_named
 from streams.jobs.messages import DeadReason, Result, ResultStatus
 
 _outcome: contextvars.ContextVar[Result | None] = contextvars.ContextVar("bridge_outcome", default=None)
@@ -45,6 +46,8 @@ class StreamTask(Task):
     """Name of the service whose workers run it."""
     command: ClassVar[str]
     """Type of the command, which names the handler there."""
+    lane: ClassVar[str | None] = None
+    """Of the service's lanes; None is its default. A call may name another: `apply_async(lane="urgent")`, `signature.set(lane="urgent")`."""
     build_payload: ClassVar[Callable[..., Any]]
     """The decorated function."""
 
@@ -69,6 +72,19 @@ class StreamTask(Task):
                     )
             cls.build_payload = cls.__dict__["run"]
             cls.run = StreamTask._dispatch_or_resume
+
+    def apply_async(self, args: Sequence[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **options: Any) -> Any:
+        """As Celery's, with `lane=`: which of the service's lanes the job waits in. A retry keeps it, as a header of the message.
+
+        Raises:
+            UnknownLane: the service has no such lane; nothing was sent.
+        """
+        headers = dict(options.pop("headers", None) or {})
+        if lane := options.pop(LANE, None):
+            headers[LANE] = lane
+        if wanted := headers.get(LANE) or self.lane:
+            service_named(self.service).command_stream(wanted)
+        return super().apply_async(args, kwargs, headers=headers or None, **options)
 
     def _dispatch_or_resume(self, *args: Any, **kwargs: Any) -> Any:
         outcome = _outcome.get()
