@@ -17,6 +17,7 @@ from functools import partial
 from typing import Any
 
 import redis
+from billiard.einfo import ExceptionWithTraceback
 from celery import Celery, Task, states
 from celery._state import _task_stack
 from celery.app.task import Context
@@ -309,7 +310,9 @@ def trace(app: Celery, request: Request) -> tuple[bool, Any, float]:
         raise info.retval.reason if isinstance(info.retval.reason, Exception) else info.retval
     if not info:
         return (False, text, seconds or 0.0)
-    retval.traceback = remote_traceback(getattr(retval.exception, "exc", None) or retval.exception) or retval.traceback
+    if isinstance(retval.exception, ExceptionWithTraceback):  # a pool's pipe takes it out otherwise
+        retval.exception = retval.exception.exc
+    retval.traceback = remote_traceback(retval.exception) or retval.traceback
     return (True, retval, seconds or 0.0)
 
 

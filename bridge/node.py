@@ -136,7 +136,8 @@ class BridgeReader:
         if not self._prepared:
             load_library(self.connection.client)
             for service in SERVICES.values():
-                ensure_group(self.connection.client, self.connection.keys.stream(service.commands), service.group)
+                for stream in service.command_streams:
+                    ensure_group(self.connection.client, self.connection.keys.stream(stream), service.group)
             self._prepared = True
             logger.info("bridge: reading results at %s", without_password(self.connection.settings.redis_url))
 

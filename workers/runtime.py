@@ -53,11 +53,12 @@ class WorkerRuntime:
         self.client = connect_async(settings.redis_url, name=self.consumer.replace(" ", "_"))
         self.reader = GroupReader(
             self.client,
-            [settings.keys.stream(service.commands)],
+            [settings.keys.stream(stream) for stream in service.command_streams],
             group=service.group,
             consumer=self.consumer,
             lease=settings.lease,
             handed_back_idle_ms=running.HANDED_BACK_IDLE_MS // 2,
+            in_order=True,
         )
         self._runs: dict[asyncio.Task[None], JobRun | None] = {}
         self._stop = asyncio.Event()
@@ -103,14 +104,14 @@ class WorkerRuntime:
                     "Redis answers again; after a lost connection nothing is claimed from others for one lease (%g s)", self.settings.lease_seconds
                 )
                 failures = 0
-            for entry in entries:
-                if self._stop.is_set():
+            for number, entry in enumerate(entries):
+                if self._stop.is_set() or number >= free:
                     await self._give_back(entry)
                 else:
                     self._runs[asyncio.create_task(self._handle(entry))] = None
 
     async def _give_back(self, entry: Entry) -> None:
-        """The stop came while this was being read."""
+        """The stop came while this was being read, or two lanes got their commands at the same moment and there is room for one."""
         try:
             await self.reader.give_back(entry, to=running.HANDED_BACK, idle_ms=running.HANDED_BACK_IDLE_MS)
         except (*CONNECTION_ERRORS, redis.RedisError) as exc:
@@ -160,7 +161,7 @@ class WorkerRuntime:
             known = ", ".join(sorted(HANDLERS)) or "none"
             message = f"this {self.service.name} worker has no handler for {command.type!r}; it has: {known}"
             return await self._park(entry, DeadReason.UNKNOWN_TYPE, JobErrorInfo(type="UnknownCommand", message=message))
-        delivery = Delivery(self.service, entry.id, self.consumer, command)
+        delivery = Delivery(self.service, entry.stream, entry.id, self.consumer, command)
         run = self._runs[task] = JobRun(self.client, self.settings, self.jobs, delivery, worker=self.name)
         return await run.execute()
 
@@ -179,6 +180,7 @@ class WorkerRuntime:
         step = running.dead_letter(
             self.settings.keys,
             self.service,
+            stream=entry.stream,
             consumer=self.consumer,
             entry=entry.id,
             fields=entry.fields,

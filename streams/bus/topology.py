@@ -1,7 +1,8 @@
 """Every name of a stream, group or key is built here, and nowhere else.
 
 Streams follow one grammar: `<source>:<destination>:<kind>`, or `<source>:<kind>` for a broadcast. A service is data: a fourth one is a line in
-`SERVICES`. The keys that go with jobs:
+`SERVICES`. A service may have lanes, each a command stream of its own, `mgmt:<service>:commands:<lane>`, whose workers empty the first before they look
+at the next. The keys that go with jobs:
 
 | key                          | type   | who writes | holds                                                        |
 |------------------------------|--------|------------|--------------------------------------------------------------|
@@ -20,7 +21,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from streams.errors import UnknownService
+from streams.errors import UnknownLane, UnknownService
 
 MANAGEMENT_CONSUMERS: Final = "management_consumers"
 MONITORING_CONSUMERS: Final = "monitoring_consumers"
@@ -32,14 +33,17 @@ class Service:
 
     name: str
     commands: str
+    """The command stream; with lanes the stem of their names."""
     results: str
     status: str
     dead_letters: str
     group: str
-    """Consumer group of the workers on `commands`."""
+    """Consumer group of the workers on the command streams."""
+    lanes: tuple[str, ...] = ()
+    """Names of its lanes, the most urgent first; the last is the default."""
 
     @classmethod
-    def named(cls, name: str, *, status: str | None = None, group: str | None = None) -> Service:
+    def named(cls, name: str, *, status: str | None = None, group: str | None = None, lanes: tuple[str, ...] = ()) -> Service:
         """A service by the standard grammar."""
         return cls(
             name=name,
@@ -48,7 +52,26 @@ class Service:
             status=status or f"{name}:status",
             dead_letters=f"{name}:mgmt:dead_letters",
             group=group or f"{name}_workers",
+            lanes=lanes,
         )
+
+    @property
+    def command_streams(self) -> tuple[str, ...]:
+        """Every stream that commands come on, the most urgent first."""
+        return tuple(f"{self.commands}:{lane}" for lane in self.lanes) or (self.commands,)
+
+    def command_stream(self, lane: str | None = None) -> str:
+        """The stream of a lane; None is the default one.
+
+        Raises:
+            UnknownLane: names those that there are.
+        """
+        if lane is None:
+            return self.command_streams[-1]
+        if lane not in self.lanes:
+            known = f"its lanes: {', '.join(self.lanes)}" if self.lanes else "it has none"
+            raise UnknownLane(f"the service {self.name} has no lane {lane!r}; {known}")
+        return self.command_streams[self.lanes.index(lane)]
 
 
 SERVICES: dict[str, Service] = {

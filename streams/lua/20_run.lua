@@ -110,7 +110,7 @@ redis.register_function('csb1_retry_later', function(keys, args)
     park(dead, results, run, commands, entry, fields or sender, reason, failure, runs, moment, sender)
     verdict = 'dead_lettered'
   else
-    redis.call('HSET', run, 'delayed', cmsgpack.pack(fields))
+    redis.call('HSET', run, 'delayed', cmsgpack.pack(fields), 'stream', commands)
     redis.call('ZADD', delayed, due, member)
   end
   redis.call('XACK', commands, group, entry)

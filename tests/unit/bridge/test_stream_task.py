@@ -16,6 +16,7 @@ from bridge import BadPayload, DeadLettered, JobError, NotMappable, PoisonComman
 from bridge.celery_internals import DISPATCH_SECONDS
 from bridge.connection import Connection
 from bridge.outcome import of_result, yielding
+from streams.errors import UnknownLane
 from streams.jobs.messages import JobErrorInfo, Result, ResultStatus
 
 
@@ -67,6 +68,16 @@ def test_wrong_arguments_are_refused_before_anything_is_sent(app: Celery) -> Non
 
     with pytest.raises(TypeError, match="scene"):
         render.delay()
+
+
+@pytest.mark.parametrize("options", [{"lane": "urgent"}, {"headers": {"lane": "urgent"}}])
+def test_a_lane_that_the_service_doesnt_have_is_refused_before_anything_is_sent(app: Celery, options: dict[str, object]) -> None:
+    @app.task(base=StreamTask, service="backtesting", command="x.run", lazy=False, shared=False)
+    def render() -> None: ...
+
+    for send in (render.apply_async, render.s().set(**options).apply_async):
+        with pytest.raises(UnknownLane, match="the service backtesting has no lane 'urgent'"):
+            send(**options)
 
 
 def test_its_message_is_acknowledged_after_the_dispatch(app: Celery) -> None:
