@@ -11,7 +11,7 @@ Streams follow one grammar: `<source>:<destination>:<kind>`, or `<source>:<kind>
 | cancel:<task_id>             | string | management | a cancel that came before the dispatch; has a TTL            |
 | jobs:open                    | zset   | management | open publishes by dispatch time (ms), so that nobody SCANs   |
 | delayed:<service>            | zset   | workers    | publishes that are to be retried, by due time (ms)           |
-| mark:<task_id>               | hash   | management | on the result backend: how far the task's state has advanced |
+| mark:<task_id>               | hash   | management | how far the task's state has advanced; see `Keys.mark`       |
 """
 
 from __future__ import annotations
@@ -145,5 +145,5 @@ class Keys:
         return self.stream(RedisStreamsConfig.SUPERSEDED_RESULTS)
 
     def mark(self, task_id: str) -> str:
-        """How far a task's state has advanced; lives beside the Celery result."""
+        """How far a task's state has advanced; beside the Celery result where that is in Redis, else on the streams' server."""
         return f"{self.prefix}mark:{task_id}"
