@@ -13,7 +13,7 @@ at the next. The keys that go with jobs:
 | jobs:open                    | zset   | management | open publishes by dispatch time (ms), so that nobody SCANs   |
 | workers                      | hash   | management | what each stream worker last told of itself, by node name    |
 | delayed:<service>            | zset   | workers    | publishes that are to be retried, by due time (ms)           |
-| mark:<task_id>               | hash   | management | on the result backend: how far the task's state has advanced |
+| mark:<task_id>               | hash   | management | how far the task's state has advanced; see `Keys.mark`       |
 """
 
 from __future__ import annotations
@@ -174,5 +174,5 @@ class Keys:
         return self.stream(RedisStreamsConfig.SUPERSEDED_RESULTS)
 
     def mark(self, task_id: str) -> str:
-        """How far a task's state has advanced; lives beside the Celery result."""
+        """How far a task's state has advanced; beside the Celery result where that is in Redis, else on the streams' server."""
         return f"{self.prefix}mark:{task_id}"
