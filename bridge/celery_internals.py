@@ -17,6 +17,7 @@ from functools import partial
 from typing import Any
 
 import redis
+from billiard.einfo import ExceptionWithTraceback
 from celery import Celery, Task, states
 from celery._state import _task_stack
 from celery.app.task import Context
@@ -242,7 +243,7 @@ class _Message:
         self.properties, self.delivery_info = properties, delivery_info
 
 
-class _RemoteEvents:
+class RemoteEvents:
     """An event dispatcher whose events carry the stream worker's host name and pid."""
 
     def __init__(self, dispatcher: Any, hostname: str, pid: int | None) -> None:
@@ -276,7 +277,7 @@ def rebuild_request(app: Celery, context: dict[str, Any], *, hostname: str, pid:
     request = Request(
         _Message(context, body, properties, delivery_info),
         hostname=hostname,
-        eventer=_RemoteEvents(dispatcher, hostname, pid) if dispatcher is not None else None,
+        eventer=RemoteEvents(dispatcher, hostname, pid) if dispatcher is not None else None,
         app=app,
         headers=context,
         body=body,
@@ -309,7 +310,9 @@ def trace(app: Celery, request: Request) -> tuple[bool, Any, float]:
         raise info.retval.reason if isinstance(info.retval.reason, Exception) else info.retval
     if not info:
         return (False, text, seconds or 0.0)
-    retval.traceback = remote_traceback(getattr(retval.exception, "exc", None) or retval.exception) or retval.traceback
+    if isinstance(retval.exception, ExceptionWithTraceback):  # a pool's pipe takes it out otherwise
+        retval.exception = retval.exception.exc
+    retval.traceback = remote_traceback(retval.exception) or retval.traceback
     return (True, retval, seconds or 0.0)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import redis
 from celery import Task
@@ -30,6 +30,9 @@ from streams.jobs.messages import Command
 
 logger = logging.getLogger(__name__)
 
+LANE: Final = "lane"
+"""The header of a task's message that names its lane."""
+
 
 def dispatch(task: Task, payload: Any) -> dispatching.Dispatched:
     """Send a payload as the command of a bridged task's current request.
@@ -37,18 +40,21 @@ def dispatch(task: Task, payload: Any) -> dispatching.Dispatched:
     Raises:
         EncodeError: the payload holds a value that can't go over the wire; nothing was sent.
         PayloadTooLarge: nothing was sent.
+        UnknownLane: the service has no such lane; nothing was sent.
         SentBack: Redis was away for too long; the message goes back to the broker.
     """
     connection, request = Connection.of(task.app), task.request
     _refuse_what_loses_jobs(task)
     service = service_named(task.service)
     publish_id, lineage = identity.of_message(vars(request))
+    hard, soft = request.timelimit or (None, None)
     command = Command(
         type=task.command,
         task_id=request.id,
         callback_stream=connection.keys.stream(service.results),
         data=_plain(task, payload, connection.settings.max_message_bytes),
-        time_limit=(request.timelimit or (None, None))[0] or task.time_limit,
+        time_limit=hard or task.time_limit or task.app.conf.task_time_limit,
+        soft_time_limit=soft or task.soft_time_limit or task.app.conf.task_soft_time_limit,
         expires_at=_moment(task, request.expires),
     )
     step = dispatching.dispatch(
@@ -59,6 +65,7 @@ def dispatch(task: Task, payload: Any) -> dispatching.Dispatched:
         lineage=lineage,
         retries=request.retries or 0,
         context=dumps(celery_internals.context_of(request)),
+        lane=getattr(request, LANE, None) or task.lane,
     )
     try:
         dispatched = connection.call(step, patience_seconds=connection.settings.dispatch_patience_seconds)

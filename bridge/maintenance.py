@@ -10,7 +10,7 @@ from collections import Counter
 
 from bridge.connection import Connection
 from streams.bus import clock
-from streams.bus.topology import MANAGEMENT_CONSUMERS, SERVICES, service
+from streams.bus.topology import MANAGEMENT_CONSUMERS, SERVICES, Service, service
 from streams.bus.trim import trim
 from streams.jobs import managing
 
@@ -25,7 +25,10 @@ def promote_due(connection: Connection) -> int:
     promoted = 0
     for each in SERVICES.values():
         due = connection.client.zrangebyscore(connection.keys.delayed(each.name), "-inf", clock.now_ms(), start=0, num=1_000)
-        promoted += sum(bool(connection.call(managing.promote(connection.keys, each, str(publish_id)))) for publish_id in due)
+        for publish_id in map(str, due):
+            # A worker wrote it: what is no stream of its own service isn't written to.
+            stream = connection.client.hget(connection.keys.run(each.name, publish_id), "stream") if each.lanes else None
+            promoted += bool(connection.call(managing.promote(connection.keys, each, publish_id, stream=_own(connection, each, stream))))
     return promoted
 
 
@@ -34,7 +37,7 @@ def repair_open(connection: Connection, *, older_than_seconds: float = REPAIR_AF
     newest = clock.now_ms() - int(older_than_seconds * 1000)
     verdicts: Counter[str] = Counter()
     for publish_id in map(str, connection.client.zrangebyscore(connection.keys.open_jobs, "-inf", newest)):
-        task_id, seq, name = connection.client.hmget(connection.keys.job(publish_id), ["task_id", "seq", "service"])
+        task_id, seq, name, stream = connection.client.hmget(connection.keys.job(publish_id), ["task_id", "seq", "service", "stream"])
         if task_id is None:
             connection.client.zrem(connection.keys.open_jobs, publish_id)
             continue
@@ -48,6 +51,7 @@ def repair_open(connection: Connection, *, older_than_seconds: float = REPAIR_AF
             callback_stream=connection.keys.stream(each.results),
             results_group=MANAGEMENT_CONSUMERS,
             max_deliveries=connection.settings.max_deliveries,
+            stream=_own(connection, each, stream),
         )
         verdict = connection.call(step)
         if not verdict.startswith("fine"):
@@ -60,8 +64,13 @@ def trim_done(connection: Connection) -> dict[str, int]:
     """Remove what every group is done with from the command and result streams (protocol R14); returns what was removed, by stream."""
     removed: dict[str, int] = {}
     for each in SERVICES.values():
-        for stream in (each.commands, each.results):
+        for stream in (*each.command_streams, each.results):
             done = connection.call(trim(connection.keys.stream(stream)))
             if done.removed:
                 removed[stream] = done.removed
     return removed
+
+
+def _own(connection: Connection, service: Service, stream: object) -> str | None:
+    """The stream, if it is one that the service's workers read; else None, which is the default lane."""
+    return next((own for own in map(connection.keys.stream, service.command_streams) if own == stream), None)

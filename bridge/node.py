@@ -17,12 +17,13 @@ from bridge.celery_internals import is_server_away
 from bridge.connection import Connection
 from bridge.maintenance import promote_due, repair_open, trim_done
 from bridge.resume import ChordClaimed, Resumer, WonResult
+from bridge.stream_workers import heard_of
 from streams.bus.clients import CONNECTION_ERRORS, connect_async
 from streams.bus.functions import load_library
 from streams.bus.reader import Entry, GroupReader, ensure_group
 from streams.bus.topology import MANAGEMENT_CONSUMERS, SERVICES
 from streams.errors import DecodeError
-from streams.jobs.messages import Result, Status, unreadable
+from streams.jobs.messages import Result, Status, WorkerKind, WorkerStatus, unreadable
 from streams.jobs.resolving import SUPERSEDED_STREAM_CAP
 from streams.redact import without_password
 
@@ -135,7 +136,8 @@ class BridgeReader:
         if not self._prepared:
             load_library(self.connection.client)
             for service in SERVICES.values():
-                ensure_group(self.connection.client, self.connection.keys.stream(service.commands), service.group)
+                for stream in service.command_streams:
+                    ensure_group(self.connection.client, self.connection.keys.stream(stream), service.group)
             self._prepared = True
             logger.info("bridge: reading results at %s", without_password(self.connection.settings.redis_url))
 
@@ -195,8 +197,12 @@ class BridgeReader:
         self.pool.apply_async(self._resolve, (reader, entry, won))
 
     async def _handle_status(self, reader: GroupReader, entry: Entry) -> None:
+        service = self.statuses[entry.stream]
         try:
-            self.resumer.show(self.statuses[entry.stream], Status.from_redis_dict(entry.fields))
+            if entry.fields.get("kind") in set(WorkerKind):
+                heard_of(self.connection, service, WorkerStatus.from_redis_dict(entry.fields), self.resumer.dispatcher)
+            else:
+                self.resumer.show(service, Status.from_redis_dict(entry.fields))
         except CONNECTION_ERRORS:
             raise
         except Exception as exc:  # noqa: BLE001 - a status is news, never worth a second try

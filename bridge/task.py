@@ -11,7 +11,7 @@ chords, retries, handlers and signals are Celery's own, and happen once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, NoReturn
 
 from celery import current_task
@@ -19,9 +19,10 @@ from pydantic import ValidationError
 
 from bridge import outcome
 from bridge.celery_internals import TwoPhaseTask
-from bridge.dispatch import dispatch, was_dispatched
+from bridge.dispatch import LANE, dispatch, was_dispatched
 from bridge.eager import run_here
 from bridge.errors import BadPayload, NotMappable
+from streams.bus.topology import service as service_named
 
 _INLINE_TASKS = {"celery.map", "celery.starmap", "celery.chunks"}
 """They call a task's body in their own worker, item by item."""
@@ -35,6 +36,8 @@ class StreamTask(TwoPhaseTask):
     """Name of the service whose workers run it."""
     command: ClassVar[str]
     """Type of the command, which names the handler there."""
+    lane: ClassVar[str | None] = None
+    """Of the service's lanes; None is its default. A call may name another: `apply_async(lane="urgent")`, `signature.set(lane="urgent")`."""
     build_payload: ClassVar[Callable[..., Any]]
     """The decorated function, or the `run` of a class."""
 
@@ -57,6 +60,19 @@ class StreamTask(TwoPhaseTask):
                 )
         cls.build_payload = cls.__dict__["run"]
         del cls.run
+
+    def apply_async(self, args: Sequence[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **options: Any) -> Any:
+        """As Celery's, with `lane=`: which of the service's lanes the job waits in. A retry keeps it, as a header of the message.
+
+        Raises:
+            UnknownLane: the service has no such lane; nothing was sent.
+        """
+        headers = dict(options.pop("headers", None) or {})
+        if lane := options.pop(LANE, None):
+            headers[LANE] = lane
+        if wanted := headers.get(LANE) or self.lane:
+            service_named(self.service).command_stream(wanted)
+        return super().apply_async(args, kwargs, headers=headers or None, **options)
 
     def run(self, *args: Any, **kwargs: Any) -> Any:
         """What Celery's tracer and a direct call run: the known outcome, or else the job itself, here and now."""

@@ -8,7 +8,8 @@
     │   ├── EncodeError          a value can't go over the wire
     │   └── DecodeError          an entry is not a valid message
     ├── PayloadTooLarge          a command or result is over the size limit
-    └── UnknownService           no such service in the topology
+    ├── UnknownService           no such service in the topology
+    └── UnknownLane              the service has no such lane
 
 `bridge.errors` adds what a caller's `.get()` raises, `workers.errors` what a handler may raise.
 """
@@ -50,3 +51,7 @@ class PayloadTooLarge(MessageError):
 
 class UnknownService(BridgeSystemError):
     """The topology knows no service of that name."""
+
+
+class UnknownLane(BridgeSystemError):
+    """The service has no lane of that name; the message names those that it has."""

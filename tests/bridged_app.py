@@ -48,6 +48,11 @@ fail = _bridged("test.fail")
 crash = _bridged("test.crash")
 flaky = _bridged("test.flaky")
 large = _bridged("test.large")
+log = _bridged("test.log")
+nap = _bridged("test.nap")
+async_nap = _bridged("test.async_nap")
+thread_nap = _bridged("test.thread_nap")
+inline_nap = _bridged("test.inline_nap")
 unknown = _bridged("test.nobody_handles_this")
 
 

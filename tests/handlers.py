@@ -16,10 +16,14 @@ Each run first appends a line "task_id attempt delivery pid time" to the file th
     test.exit      {}                                       raises SystemExit(3)
     test.random    {}                                       random numbers of Python and numpy
     test.artifact  {text}                                   stores an artifact, returns its claim check
+    test.log       {lines}                                  logs its lines, returns at once
+    test.nap       {seconds, at_soft_limit, ignore}         sleeps in one go; at its soft limit it fails, or cleans up and returns {"saved": True}
+    test.async_nap, test.thread_nap, test.async_thread_nap, test.inline_nap, test.short                the same, elsewhere; test.short returns at once
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import ctypes
 import os
@@ -29,6 +33,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from functools import wraps
 from pathlib import Path
 from typing import Any, Literal, NoReturn
@@ -36,9 +41,7 @@ from typing import Any, Literal, NoReturn
 from pydantic import BaseModel, ConfigDict, Field
 
 from streams.settings import Settings
-from workers.errors import Retryable
-from workers.handlers import handler
-from workers.job import Job
+from workers import Job, JobCancelled, Retryable, SoftTimeLimit, handler
 
 PRELOAD = ("numpy.random", "no_such_module_for_tests")
 """One that is there, one that isn't: the second must do no harm."""
@@ -110,6 +113,17 @@ class Text(Params):
     text: str = "hello"
 
 
+class Log(Params):
+    lines: list[str]
+
+
+class Nap(Params):
+    seconds: float = 0.1
+    at_soft_limit: Literal["fail", "return"] = "fail"
+    ignore: bool = False
+    """Never looks whether it should stop."""
+
+
 def recorded(function: Any) -> Any:
     """Append a line to TEST_RUN_LOG, then run the handler. One write, so lines of parallel jobs don't mix."""
 
@@ -129,7 +143,7 @@ def echo(_job: Job, data: dict[str, Any]) -> dict[str, Any]:
     return data
 
 
-@handler("test.sleep", params=Sleep, settings=RunSettings)
+@handler("test.sleep", settings=RunSettings)
 @recorded
 def sleep(job: Job, params: Sleep) -> dict[str, Any]:
     if params.ignore_cancel:
@@ -145,13 +159,13 @@ def sleep(job: Job, params: Sleep) -> dict[str, Any]:
     return {"slept": params.seconds}
 
 
-@handler("test.fail", params=Fail, settings=RunSettings)
+@handler("test.fail", settings=RunSettings)
 @recorded
 def fail(_job: Job, params: Fail) -> NoReturn:
     raise (Retryable if params.retryable else HandlerError)(params.message) from ValueError("the cause")
 
 
-@handler("test.crash", params=Crash, settings=RunSettings)
+@handler("test.crash", settings=RunSettings)
 @recorded
 def crash(_job: Job, params: Crash) -> None:
     if params.message:
@@ -164,7 +178,7 @@ def crash(_job: Job, params: Crash) -> None:
     os._exit(3 if params.exit is None else params.exit)
 
 
-@handler("test.flaky", params=Flaky, settings=RunSettings)
+@handler("test.flaky", settings=RunSettings)
 @recorded
 def flaky(job: Job, params: Flaky) -> dict[str, int]:
     marker = job.directory / "runs"
@@ -177,7 +191,7 @@ def flaky(job: Job, params: Flaky) -> dict[str, int]:
     return {"runs": runs}
 
 
-@handler("test.progress", params=Count, settings=RunSettings)
+@handler("test.progress", settings=RunSettings)
 @recorded
 def progress(job: Job, params: Count) -> dict[str, int]:
     for number in range(1, params.count + 1):
@@ -185,7 +199,7 @@ def progress(job: Job, params: Count) -> dict[str, int]:
     return {"count": params.count}
 
 
-@handler("test.spawn", params=Spawn, settings=RunSettings)
+@handler("test.spawn", settings=RunSettings)
 @recorded
 def spawn(job: Job, params: Spawn) -> dict[str, int]:
     if params.how == "session":
@@ -201,7 +215,7 @@ def spawn(job: Job, params: Spawn) -> dict[str, int]:
     return {"pid": pid}
 
 
-@handler("test.noise", params=Lines, settings=RunSettings)
+@handler("test.noise", settings=RunSettings)
 @recorded
 def noise(_job: Job, params: Lines) -> dict[str, str]:
     for number in range(params.lines):
@@ -229,7 +243,7 @@ def environ(_job: Job, _data: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-@handler("test.large", params=Size, settings=RunSettings)
+@handler("test.large", settings=RunSettings)
 @recorded
 def large(_job: Job, params: Size) -> dict[str, str]:
     return {"text": "x" * params.size}
@@ -255,12 +269,76 @@ def randomness(_job: Job, _data: dict[str, Any]) -> dict[str, float]:
     return {"python": random.random(), "numpy": float(np.random.random())}  # noqa: NPY002 - the global generator is what is tested
 
 
-@handler("test.artifact", params=Text, settings=RunSettings)
+@handler("test.artifact", settings=RunSettings)
 @recorded
 def artifact(job: Job, params: Text) -> dict[str, Any]:
     path = job.directory / "hello.txt"
     path.write_text(params.text)
     return job.artifact(path)
+
+
+@handler("test.log", settings=RunSettings)
+@recorded
+def log(job: Job, params: Log) -> int:
+    for line in params.lines:
+        job.log(line)
+    return len(params.lines)
+
+
+@contextlib.contextmanager
+def _cleaned_up(params: Nap, answer: dict[str, Any]) -> Iterator[None]:
+    try:
+        yield
+        answer["slept"] = params.seconds
+    except SoftTimeLimit:
+        if params.at_soft_limit == "fail":
+            raise
+        answer["saved"] = True
+
+
+@handler("test.nap", settings=RunSettings)
+@recorded
+def nap(_job: Job, params: Nap) -> dict[str, Any]:
+    answer: dict[str, Any] = {}
+    with _cleaned_up(params, answer):
+        time.sleep(params.seconds)
+    return answer
+
+
+@handler("test.thread_nap", isolation="thread", settings=RunSettings)
+@recorded
+def thread_nap(job: Job, params: Nap) -> dict[str, Any]:
+    answer: dict[str, Any] = {"pid": os.getpid(), "thread": threading.current_thread().name}
+    with _cleaned_up(params, answer):
+        deadline = time.monotonic() + params.seconds
+        while time.monotonic() < deadline:
+            if not params.ignore:
+                job.checkpoint()
+            job.progress(1, 2, "napping")
+            time.sleep(0.01)
+    return answer
+
+
+async def _async_nap(job: Job, params: Nap) -> dict[str, Any]:
+    answer: dict[str, Any] = {"pid": os.getpid(), "thread": threading.current_thread().name}
+    job.progress(1, 2, "napping")
+    job.log("good night")
+    with _cleaned_up(params, answer):
+        deadline = time.monotonic() + params.seconds
+        while params.ignore and time.monotonic() < deadline:
+            with contextlib.suppress(asyncio.CancelledError, JobCancelled, SoftTimeLimit):
+                await asyncio.sleep(0.01)
+        await asyncio.gather(asyncio.sleep(params.seconds), asyncio.sleep(0))
+    return answer
+
+
+for _type, _isolation in (("test.async_nap", "process"), ("test.async_thread_nap", "thread"), ("test.inline_nap", "inline")):
+    handler(_type, isolation=_isolation, settings=RunSettings)(recorded(_async_nap))  # type: ignore[arg-type]
+
+
+@handler("test.short", isolation="inline")
+def short(job: Job, _data: dict[str, Any]) -> dict[str, Any]:
+    return {"pid": os.getpid(), "thread": threading.current_thread().name, "directory": str(job.directory)}
 
 
 def _environment(pid: str) -> dict[str, str]:

@@ -9,17 +9,14 @@ import os
 import socket
 import sys
 from pathlib import Path
-from typing import Any
 
 from streams.bus.codec import decode_json, encode_json
-from streams.errors import PayloadTooLarge
-from workers.artifacts import ArtifactStore
-from workers.errors import BadRequest, JobCancelled
-from workers.frames import MAX_FRAME_BYTES, frame, json_frame, read_frame
-from workers.handlers import HANDLERS, Handler
-from workers.job import Job
-from workers.outcome import describe_error
+from workers.frames import frame, json_frame, read_frame
+from workers.interrupting import soft_limit_by_signal
+from workers.outcome import Cancelled, Failed, Succeeded
 from workers.parent_link import ParentLink, die_with_group
+from workers.performing import failed, perform
+from workers.request import JobRequest
 
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
@@ -29,71 +26,29 @@ def run(sock: socket.socket) -> None:
     payload = read_frame(sock)
     if payload is None:  # the parent changed its mind, or died
         die_with_group()
-    request: dict[str, Any] = decode_json(payload)
-    job: Job | None = None
-    link = ParentLink(sock, on_cancel=lambda reason: job.cancel(reason) if job else None)
+    request = JobRequest(**decode_json(payload))
+    link = ParentLink(sock)
     try:
-        _redirect_output(Path(request["log_path"]))
-        job = _job(request, link)
-        link.start()
+        _redirect_output(Path(request.log_path))
+        job = request.job(link.report, link.say)
+        link.start(job)
         _fresh_randomness()
-        frames = _result(_handler(job.type), job, request["data"])
-    except BaseException as exc:  # noqa: BLE001 - SystemExit and KeyboardInterrupt of user code are failures too, not a silent end
-        frames = _failure(exc, job)
-    link.finish(*frames)
+        outcome = perform(job, request.data, interruptible=soft_limit_by_signal(job))
+    except BaseException as exc:  # noqa: BLE001 - a folder that can't be made, say
+        outcome = failed(None, exc)
+    link.finish(*_frames(outcome))
     _say_goodbye()
 
 
-def _handler(type_: str) -> Handler:
-    try:
-        return HANDLERS[type_]
-    except KeyError:
-        raise BadRequest(f"no handler for the type {type_!r}; this worker has {', '.join(sorted(HANDLERS)) or 'none'}") from None
-
-
-def _job(request: dict[str, Any], link: ParentLink) -> Job:
-    directory = Path(request["directory"])
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return Job(
-        id=request["id"],
-        type=request["type"],
-        directory=directory,
-        artifacts=ArtifactStore(request["artifacts_url"]),
-        created_at=request["created_at"],
-        attempt=request["attempt"],
-        delivery=request["delivery"],
-        _report=link.report,
-    )
-
-
-def _result(handler: Handler, job: Job, data: dict[str, Any]) -> list[bytes]:
-    """Run the handler. The frames that carry its result."""
-    result = encode_json(handler.function(job, handler.parse(data)))
-    if len(result) > MAX_FRAME_BYTES:
-        raise PayloadTooLarge(f"the result of {job.type} has {len(result)} bytes: put large data in a file (job.artifact) and return its claim check")
-    return [json_frame({"result": True}), frame(result)]
-
-
-def _failure(error: BaseException, job: Job | None) -> list[bytes]:
-    """The frames that carry an exception: an error, or the cancellation that was asked for."""
-    if isinstance(error, JobCancelled):
-        return [json_frame({"cancelled": error.reason})]
-    if job is not None and job.cancelled and _comes_of_cancellation(error):
-        return [json_frame({"cancelled": job._cancelled})]  # noqa: SLF001 - the runtime's own side of Job
-    logging.getLogger(__name__).error("the job failed", exc_info=error)
-    return [json_frame({"error": describe_error(error, without=__file__)})]
-
-
-def _comes_of_cancellation(error: BaseException) -> bool:
-    """Whether an engine wrapped our JobCancelled into an error of its own."""
-    seen: list[BaseException] = []
-    cause: BaseException | None = error
-    while cause is not None and cause not in seen:
-        if isinstance(cause, JobCancelled):
-            return True
-        seen.append(cause)
-        cause = cause.__cause__ or cause.__context__
-    return False
+def _frames(outcome: Succeeded | Failed | Cancelled) -> list[bytes]:
+    """What the parent is sent."""
+    match outcome:
+        case Succeeded(data=data):
+            return [json_frame({"result": True}), frame(encode_json(data))]
+        case Failed(error=error):
+            return [json_frame({"error": error})]
+        case Cancelled(reason=reason):
+            return [json_frame({"cancelled": reason})]
 
 
 def _redirect_output(log_path: Path) -> None:

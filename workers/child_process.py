@@ -7,8 +7,7 @@ import contextlib
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,9 @@ from streams.bus.codec import decode_json
 from streams.errors import BridgeSystemError
 from streams.jobs.messages import JobErrorInfo
 from workers.frames import READ_BYTES, FrameDecoder, json_frame
-from workers.outcome import MAX_PROGRESS_CHARS, Cancelled, Crashed, Failed, Outcome, Progress, Succeeded, Usage, bounded, describe_exit
+from workers.outcome import MAX_PROGRESS_CHARS, Cancelled, Crashed, Failed, LogLine, Outcome, Progress, Succeeded, Usage, bounded, describe_exit
+from workers.request import JobRequest
+from workers.running_job import RunningJob
 
 LAST_READS = 4_096
 """Pieces taken from the socket of a process that is gone: far more than it holds, but not without end, as a descendant may go on writing."""
@@ -31,40 +32,17 @@ TAIL_BYTES = 16 << 10
 TAIL_LINES = 40
 
 
-@dataclass(frozen=True, slots=True)
-class JobRequest:
-    """Everything that a child process needs to know to run a job."""
-
-    id: str
-    type: str
-    data: dict[str, Any]
-    attempt: int
-    delivery: int
-    created_at: float | None
-    """Seconds since the epoch."""
-    directory: str
-    """The job directory; made when it is missing, readable by its owner only."""
-    artifacts_url: str
-    log_path: str
-    """The file that all output is appended to."""
-
-
-class ChildProcess:
-    """One running job. Made by `ChildServer.spawn`; read `events()` to its end."""
+class ChildProcess(RunningJob):
+    """One running job in a process, whose `pid` is also the number of its process group. Made by `ChildServer.spawn`."""
 
     def __init__(self, request: JobRequest, sock: socket.socket, send_signal: Callable[[int], None]) -> None:
+        super().__init__()
         self.request = request
-        self.pid = 0
-        """Also the number of its process group."""
         self._sock = sock
         self._send_signal = send_signal
         self._decoder = FrameDecoder()
-        self._progress: Progress | None = None
         self._final: Succeeded | Failed | Cancelled | None = None
         self._result_follows = False
-        self._outcome: Outcome | None = None
-        self._news = asyncio.Event()
-        self._ended = asyncio.Event()
         self._stop_reason: str | None = None
         """Set once `stop` had to send a signal."""
         self._kill_reason = ""
@@ -73,29 +51,11 @@ class ChildProcess:
         self._linger: asyncio.TimerHandle | None = None
         self._outgoing = bytearray(json_frame({name: getattr(request, name) for name in JobRequest.__slots__}))
 
-    async def events(self) -> AsyncIterator[Progress | Outcome]:
-        """The latest progress whenever there is a newer one, and at last, always, the `Outcome`. For one reader."""
-        while True:
-            await self._news.wait()
-            self._news.clear()
-            progress, self._progress = self._progress, None
-            if progress is not None:
-                yield progress
-            if self._outcome is not None:
-                yield self._outcome
-                return
-
-    async def wait(self) -> Outcome:
-        """The outcome, once the process is gone."""
-        await self._ended.wait()
-        assert self._outcome is not None
-        return self._outcome
-
     def cancel(self, reason: str) -> None:
-        """Ask the job to stop; `Job.checkpoint()` raises in it. A job that never looks goes on."""
-        if self._outcome is None:
-            self._outgoing += json_frame({"cancel": reason})
-            self._write()
+        self._order({"cancel": reason})
+
+    def pass_soft_limit(self) -> None:
+        self._order({"soft_limit": True})
 
     async def stop(self, grace_seconds: float, reason: str = "cancelled") -> Outcome:
         """Cancel; after the grace SIGTERM, then SIGKILL, for the whole process group. The outcome is `Cancelled` unless the job was faster."""
@@ -144,9 +104,7 @@ class ChildProcess:
         self.abandon()
         if self._linger is not None:
             self._linger.cancel()
-        self._outcome = self._judge(status, usage, description)
-        self._ended.set()
-        self._news.set()
+        self._end(self._judge(status, usage, description))
 
     def orphaned(self, description: str) -> None:
         """The child server is gone: nobody will report the end of this process, which ends now."""
@@ -177,10 +135,10 @@ class ChildProcess:
             description = describe_exit(status, expected_kill=self._kill_reason)
         return Crashed(description, status, self._log_tail(), usage)
 
-    async def _ends_within(self, seconds: float) -> bool:
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._ended.wait(), seconds)
-        return self._ended.is_set()
+    def _order(self, order: dict[str, Any]) -> None:
+        if self._outcome is None:
+            self._outgoing += json_frame(order)
+            self._write()
 
     def _write(self) -> None:
         """Send as much as finds room, the rest when there is room again."""
@@ -226,6 +184,9 @@ class ChildProcess:
         if "progress" in message:
             current, total, text = message["progress"]
             self._progress = Progress(int(current), None if total is None else int(total), str(text)[:MAX_PROGRESS_CHARS])
+            self._news.set()
+        elif "log" in message:
+            self._lines.extend(LogLine(str(line)[:MAX_PROGRESS_CHARS]) for line in message["log"])
             self._news.set()
         elif "error" in message:
             self._finish(Failed(bounded(JobErrorInfo.model_validate(message["error"]))))

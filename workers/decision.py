@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from streams.jobs.messages import DeadReason, JobErrorInfo, ResultStatus
+from workers.limits import time_limit_exceeded
 from workers.outcome import Cancelled, Crashed, Failed, Outcome, Succeeded
 
 
@@ -54,9 +55,9 @@ def decide(outcome: Outcome, stop: StopReason | None, *, time_limit_seconds: flo
     """What becomes of a run.
 
     Args:
-        outcome: how its child process ended.
+        outcome: how its job ended.
         stop: why it was ended from outside, if it was. A job that succeeded all the same has succeeded; a cancel then wins in the bridge.
-        time_limit_seconds: for the message.
+        time_limit_seconds: for the error.
         max_rss_mib: for the message.
     """
     if stop is StopReason.LOST:
@@ -67,9 +68,10 @@ def decide(outcome: Outcome, stop: StopReason | None, *, time_limit_seconds: flo
         case StopReason.HANDED_BACK:
             return HandBack()
         case StopReason.TIME_LIMIT:
-            return _over_limit("TimeLimitExceeded", f"the job ran longer than its time limit of {time_limit_seconds:g} s", outcome)
+            return Finish(ResultStatus.FAILED, error=time_limit_exceeded(time_limit_seconds or 0.0, _traceback(outcome)))
         case StopReason.MEMORY_LIMIT:
-            return _over_limit("MemoryLimitExceeded", f"the job used more than WORKER_MAX_RSS_MIB={max_rss_mib:g}", outcome)
+            message = f"the job used more than WORKER_MAX_RSS_MIB={max_rss_mib:g}"
+            return Finish(ResultStatus.FAILED, error=JobErrorInfo(type="MemoryLimitExceeded", message=message, traceback=_traceback(outcome)))
         case StopReason.CANCELLED:
             return Finish(ResultStatus.CANCELLED)
         case _:
@@ -86,6 +88,5 @@ def _by_outcome(outcome: Failed | Cancelled | Crashed) -> Decision:
     return Finish(ResultStatus.FAILED, error=outcome.error)
 
 
-def _over_limit(kind: str, message: str, outcome: Outcome) -> Finish:
-    traceback = outcome.error.traceback if isinstance(outcome, Failed) else ""
-    return Finish(ResultStatus.FAILED, error=JobErrorInfo(type=kind, message=message, traceback=traceback))
+def _traceback(outcome: Outcome) -> str:
+    return outcome.error.traceback if isinstance(outcome, Failed) else ""

@@ -5,6 +5,7 @@
     ├── MissingDependency    a package is not installed: names the extra to install
     └── DataMissing          an input file isn't there: names the file looked for
     Retryable                a passing trouble: the stream layer runs the job again later, with backoff
+    SoftTimeLimit            raised in the job when its soft time limit has passed; a handler cleans up, and may still return a result
     JobCancelled             raised by `Job.checkpoint()`; a handler cleans up and lets it pass
 
 Any other exception is a failure too, reported with its own type, message and traceback.
@@ -33,6 +34,13 @@ class DataMissing(JobFailure):
 
 class Retryable(BridgeSystemError):
     """A passing trouble (a lost connection, a full disk): run the job again later, with backoff."""
+
+
+class SoftTimeLimit(BaseException):
+    """The job's soft time limit has passed: clean up, and end before the hard one. A BaseException, as JobCancelled is.
+
+    A handler that lets it pass fails with Celery's `SoftTimeLimitExceeded`.
+    """
 
 
 class JobCancelled(BaseException):

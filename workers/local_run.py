@@ -26,7 +26,7 @@ from streams.errors import DecodeError
 from streams.jobs.messages import Result, ResultStatus
 from workers.decision import Finish, RunAgain, decide
 from workers.folder import folder_name
-from workers.process import Cancelled, ChildServer, Crashed, Failed, JobRequest, Outcome, Progress, Succeeded
+from workers.process import Cancelled, ChildServer, Crashed, Failed, JobRequest, LogLine, Outcome, Progress, Succeeded
 
 EXIT_FAILED = 1
 EXIT_BAD_INPUT = 2
@@ -115,8 +115,11 @@ async def _run(request: JobRequest, imports: tuple[str, ...]) -> Outcome:
             loop.add_signal_handler(signum, interrupted)
         with _progress_display() as show:
             async for event in child.events():
-                if isinstance(event, Progress):
-                    show(event)
+                match event:
+                    case Progress():
+                        show(event)
+                    case LogLine(text=text):
+                        _complain(text)
         return await child.wait()
     finally:
         for signum in signals:

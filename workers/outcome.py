@@ -1,10 +1,11 @@
-"""How a job in a child process goes and ends, as values: `Progress` on the way, then one `Outcome`."""
+"""How a job goes and ends, as values: `Progress` and `LogLine` on the way, then one `Outcome`."""
 
 from __future__ import annotations
 
 import errno
 import signal
 import traceback
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,8 @@ from workers.errors import Retryable
 
 MAX_PROGRESS_CHARS = 1_000
 """Of a progress message."""
+MAX_ARGS_BYTES = 4 << 10
+"""Of an exception's arguments as JSON."""
 MAX_TEXT_CHARS = 64 << 10
 """Of an error's message and of its traceback: a failure must not be too large to be reported."""
 
@@ -27,6 +30,13 @@ class Progress:
     current: int
     total: int | None
     message: str
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """A line that the job logged."""
+
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +75,7 @@ class Cancelled:
 
     reason: str
     killed: bool = False
-    """True when it had to be stopped by a signal, so that it had no chance to clean up."""
+    """True when it had to be stopped by a signal, so that it had no chance to clean up; or runs on, when it is a thread that nothing can stop."""
     usage: Usage | None = None
 
 
@@ -88,15 +98,15 @@ class Crashed:
 Outcome = Succeeded | Failed | Cancelled | Crashed
 
 
-def describe_error(error: BaseException, *, without: str = "") -> JobErrorInfo:
+def describe_error(error: BaseException, *, without: tuple[str, ...] = ()) -> JobErrorInfo:
     """An exception as it travels: text, never a pickle. Its traceback holds the chain of causes.
 
     Args:
         error: the exception.
-        without: a source file whose outermost frames say nothing about the job, and are left out.
+        without: source files, or folders of them, whose outermost frames say nothing about the job, and are left out.
     """
     frame = error.__traceback__
-    while frame is not None and frame.tb_next is not None and frame.tb_frame.f_code.co_filename == without:
+    while frame is not None and frame.tb_next is not None and frame.tb_frame.f_code.co_filename.startswith(without):
         frame = frame.tb_next
     error = error.with_traceback(frame)
     return JobErrorInfo(
@@ -105,6 +115,7 @@ def describe_error(error: BaseException, *, without: str = "") -> JobErrorInfo:
         message=shortened(_message(error)),
         traceback=shortened("".join(traceback.format_exception(error))),
         retryable=is_retryable(error),
+        args=_plain_args(error.args),
     )
 
 
@@ -138,7 +149,17 @@ def shortened(text: str, limit: int = MAX_TEXT_CHARS) -> str:
 def bounded(error: JobErrorInfo) -> JobErrorInfo:
     """An error as a child sent it, with no text over the limit: a job's code may write whatever it likes to its own socket."""
     cut = {name: shortened(getattr(error, name)) for name in ("type", "message", "module", "traceback")}
-    return error.model_copy(update=cut)
+    return error.model_copy(update=cut | {"args": None if error.args is None else _plain_args(error.args)})
+
+
+def _plain_args(args: Sequence[Any]) -> list[Any] | None:
+    """The arguments of an exception when they are small, and on the other side are what they are here; else None."""
+    values = list(args)
+    try:
+        encoded = orjson.dumps(values)
+        return values if len(encoded) <= MAX_ARGS_BYTES and orjson.loads(encoded) == values else None
+    except Exception:  # noqa: BLE001 - whatever a stranger's value raises when it is encoded or compared
+        return None
 
 
 def _message(error: BaseException) -> str:

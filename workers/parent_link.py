@@ -1,4 +1,6 @@
-"""A child's end of the socket to its parent: progress and the outcome go up, a cancellation comes down, and its end means the parent's death."""
+"""A child's end of the socket to its parent: progress, log lines and the outcome go up; a cancellation or the end of the soft time limit comes down; and
+its end means the parent's death.
+"""
 
 from __future__ import annotations
 
@@ -9,17 +11,21 @@ import select
 import signal
 import socket
 import threading
-from collections.abc import Callable
-from typing import NoReturn
+from collections import deque
+from typing import Any, NoReturn
 
 from streams.bus.codec import decode_json
 from streams.errors import EncodeError
 from workers.frames import READ_BYTES, FrameDecoder, FrameError, json_frame
+from workers.job import Job
 from workers.outcome import shortened
 
 TICK_SECONDS = 0.5
 """Progress goes up at most this often; a job may report it a million times a second."""
 MAX_MESSAGE_CHARS = 2000
+"""Of a progress message or a log line."""
+LINES_A_TICK = 50
+"""Log lines that go up at most; the log file has them all."""
 
 logger = logging.getLogger(__name__)
 
@@ -27,21 +33,27 @@ logger = logging.getLogger(__name__)
 class ParentLink:
     """Watches the socket in a thread of its own; `report` and `finish` may be called from any other."""
 
-    def __init__(self, sock: socket.socket, on_cancel: Callable[[str], None]) -> None:
+    def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
-        self._on_cancel = on_cancel
+        self._job: Job | None = None
         self._decoder = FrameDecoder()
         self._progress: tuple[int, int | None, str] | None = None
+        self._lines: deque[str] = deque(maxlen=LINES_A_TICK)
         self._writing = threading.Lock()
         self._finished = False
 
-    def start(self) -> None:
-        """Watch from now on."""
+    def start(self, job: Job) -> None:
+        """Watch from now on; what comes down is for this job."""
+        self._job = job
         threading.Thread(target=self._watch, name="parent-link", daemon=True).start()
 
     def report(self, current: int, total: int | None, message: str) -> None:
         """Leave the latest progress for the thread to send: this never blocks, and never slows a job down."""
         self._progress = (current, total, message)
+
+    def say(self, line: str) -> None:
+        """Leave a log line for the thread to send."""
+        self._lines.append(shortened(line, MAX_MESSAGE_CHARS))
 
     def finish(self, *frames: bytes) -> None:
         """Send the last progress and then the outcome; nothing is sent after it."""
@@ -65,15 +77,26 @@ class ParentLink:
             data = self._sock.recv(READ_BYTES)
             for payload in self._decoder.feed(data):
                 # Callbacks of the job may take their time, and this thread has to notice the parent's death meanwhile.
-                reason = str(decode_json(payload)["cancel"])
-                threading.Thread(target=self._on_cancel, args=(reason,), name="cancel", daemon=True).start()
+                threading.Thread(target=self._obey, args=(decode_json(payload),), name="cancel", daemon=True).start()
         except (OSError, FrameError):
             return False
         return bool(data)
 
+    def _obey(self, order: dict[str, Any]) -> None:
+        assert self._job is not None
+        if "cancel" in order:
+            self._job.cancel(str(order["cancel"]))
+        else:
+            self._job.pass_soft_limit()
+
     def _flush(self) -> None:
+        if self._finished:
+            return
+        lines = [self._lines.popleft() for _ in range(len(self._lines))]
+        if lines:
+            self._send(json_frame({"log": lines}))
         progress, self._progress = self._progress, None
-        if progress is None or self._finished:
+        if progress is None:
             return
         current, total, message = progress
         try:

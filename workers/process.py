@@ -17,10 +17,11 @@ import importlib
 import os
 from collections.abc import Mapping
 
-from workers.child_process import ChildProcess, JobRequest
+from workers.child_process import ChildProcess
 from workers.environment import job_environment
 from workers.handlers import HANDLERS
-from workers.outcome import Cancelled, Crashed, Failed, Outcome, Progress, Succeeded, Usage
+from workers.outcome import Cancelled, Crashed, Failed, LogLine, Outcome, Progress, Succeeded, Usage
+from workers.request import JobRequest
 from workers.zygote_link import ChildServerError, ZygoteLink
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "Crashed",
     "Failed",
     "JobRequest",
+    "LogLine",
     "Outcome",
     "Progress",
     "Succeeded",

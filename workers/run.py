@@ -1,4 +1,4 @@
-"""One run of one delivery: take up, a child process, heartbeats, and the outcome back onto the stream."""
+"""One run of one delivery: take up, the job, heartbeats, and the outcome back onto the stream."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import os
+from collections import deque
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -26,12 +27,19 @@ from streams.jobs.running import Delivery
 from workers.decision import Drop, Finish, HandBack, RunAgain, StopReason, decide
 from workers.errors import Retryable
 from workers.folder import folder_name
-from workers.process import ChildProcess, ChildServer, ChildServerError, Failed, JobRequest, Outcome, Progress
+from workers.outcome import Failed, LogLine, Outcome, Progress
+from workers.parent_link import LINES_A_TICK
+from workers.process import ChildServerError
+from workers.request import JobRequest
+from workers.running_job import RunningJob
 from workers.settings import WorkerSettings
+from workers.starting import JobStarter
 
 logger = logging.getLogger(__name__)
 
-MEMORY_CHECK_SECONDS = 1.0
+LIMIT_CHECK_SECONDS = 1.0
+"""How often the memory is looked at."""
+LAST_LINES_SECONDS = 2.0
 NO_CHILD_SECONDS = 5.0
 """Pause of a slot whose child server can't start."""
 
@@ -42,7 +50,7 @@ class JobRun:
 
     client: redis.asyncio.Redis
     settings: WorkerSettings
-    children: ChildServer
+    jobs: JobStarter
     delivery: Delivery
     worker: str
     pid: int = field(default_factory=os.getpid)
@@ -51,10 +59,12 @@ class JobRun:
     number: int = 0
     """Which delivery of the publish this is, from 1."""
     started_at: datetime = field(default_factory=utc_now)
-    _child: ChildProcess | None = None
+    _job: RunningJob | None = None
     _stop: StopReason | None = None
+    _soft_limit_passed: bool = False
     _stopping: asyncio.Task[None] | None = None
     _progress: Progress | None = None
+    _lines: deque[LogLine] = field(default_factory=lambda: deque(maxlen=LINES_A_TICK))
     _news: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __str__(self) -> str:
@@ -86,7 +96,8 @@ class JobRun:
         beating = asyncio.create_task(self._keep_alive())
         limits = asyncio.create_task(self._enforce_limits())
         try:
-            outcome = await self._run_child()
+            outcome = await self._run_job()
+            await self._tell_last_lines()
             return await self._report(outcome)
         finally:
             for task in (beating, limits):
@@ -94,20 +105,20 @@ class JobRun:
             await asyncio.gather(beating, limits, return_exceptions=True)
 
     def stop(self, reason: StopReason) -> None:
-        """End the run: the child is asked, then told, then killed. The first reason counts."""
+        """End the run: the job is asked, then told, then killed. The first reason counts."""
         if self._stop is not None:
             return
         self._stop = reason
-        if self._child is not None:
-            self._stopping = asyncio.create_task(self._stop_child(self._child))
+        if self._job is not None:
+            self._stopping = asyncio.create_task(self._stop_job(self._job))
 
-    async def _stop_child(self, child: ChildProcess) -> None:
+    async def _stop_job(self, job: RunningJob) -> None:
         if self._stop is StopReason.LOST:
-            child.kill()
+            job.kill()
         else:
-            await child.stop(self.settings.cancel_grace_seconds, reason=str(self._stop))
+            await job.stop(self.settings.cancel_grace_seconds, reason=str(self._stop))
 
-    async def _run_child(self) -> Outcome:
+    async def _run_job(self) -> Outcome:
         command, directory = self.delivery.command, (self.settings.jobs_dir / folder_name(self.delivery.command.task_id)).absolute()
         request = JobRequest(
             id=command.task_id,
@@ -121,24 +132,29 @@ class JobRun:
             log_path=str(directory / "job.log"),
         )
         try:
-            self._child = await self.children.spawn(request)
+            self._job = await self.jobs.start(request)
         except ChildServerError as exc:
             # Not the job's fault: it goes to a worker that can run it, and this one takes nothing else for a while.
             logger.error("%s: no child process can be started; it is handed back: %s", self, exc)  # noqa: TRY400 - the message holds the cause
             self._stop = self._stop or StopReason.HANDED_BACK
             await asyncio.sleep(NO_CHILD_SECONDS)
             return Failed(JobErrorInfo(type="ChildServerError", module="workers.process", message=str(exc), retryable=True))
-        except Exception as exc:  # noqa: BLE001 - whatever keeps a child from starting is this run's outcome
+        except Exception as exc:  # noqa: BLE001 - whatever keeps a job from starting is this run's outcome
             return Failed(JobErrorInfo(type=type(exc).__name__, module=type(exc).__module__, message=str(exc), retryable=isinstance(exc, Retryable)))
+        if self._soft_limit_passed:
+            self._job.pass_soft_limit()
         if self._stop is not None:
-            self._stopping = asyncio.create_task(self._stop_child(self._child))
-        async for event in self._child.events():
-            if isinstance(event, Progress):
-                self._progress = event
-                self._news.set()
-            else:
-                return event
-        raise AssertionError("a child's events end with its outcome")
+            self._stopping = asyncio.create_task(self._stop_job(self._job))
+        async for event in self._job.events():
+            match event:
+                case Progress():
+                    self._progress = event
+                case LogLine():
+                    self._lines.append(event)
+                case _:
+                    return event
+            self._news.set()
+        raise AssertionError("a job's events end with its outcome")
 
     # ------------------------------------------------------------------------------------------------------------------ while it runs
 
@@ -149,11 +165,10 @@ class JobRun:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._news.wait(), timeout=interval)
             self._news.clear()
-            progress, self._progress = self._progress, None
             try:
                 # A connection that died without a word must not eat the lease: the next try gets a new one.
                 async with asyncio.timeout(interval / 2):
-                    verdict = await call_async(self.client, self._heartbeat(progress))
+                    verdict = await self._beat()
             except (*CONNECTION_ERRORS, redis.RedisError, FunctionLibraryMissing, TimeoutError) as exc:
                 logger.warning("%s: no heartbeat (%s: %s); the job goes on", self, type(exc).__name__, exc)
                 await self.client.connection_pool.disconnect(inuse_connections=False)
@@ -169,33 +184,56 @@ class JobRun:
             if verdict == "cancelled":
                 self.stop(StopReason.CANCELLED)
 
-    def _heartbeat(self, progress: Progress | None) -> FunctionCall[str]:
-        command = self.delivery.command
+    async def _beat(self) -> str:
+        """One heartbeat, and one more for each further piece of news."""
+        progress, self._progress = self._progress, None
+        while self._lines:
+            await call_async(self.client, self._heartbeat(self._status(StatusKind.LOG, message=self._lines.popleft().text)))
         if progress is None:
-            return running.heartbeat(self.settings.keys, self.delivery, self.token)
-        status = Status(
+            return await call_async(self.client, self._heartbeat())
+        status = self._status(StatusKind.PROGRESS, current=progress.current, total=progress.total, message=progress.message)
+        return await call_async(self.client, self._heartbeat(status))
+
+    async def _tell_last_lines(self) -> None:
+        """What the job logged just before its end; when the server is away the log file has it."""
+        with contextlib.suppress(*CONNECTION_ERRORS, redis.RedisError, FunctionLibraryMissing, TimeoutError):
+            async with asyncio.timeout(LAST_LINES_SECONDS):
+                if self._lines:
+                    await self._beat()
+
+    def _heartbeat(self, status: Status | None = None) -> FunctionCall[str]:
+        return running.heartbeat(self.settings.keys, self.delivery, self.token, status)
+
+    def _status(self, kind: StatusKind, *, current: int | None = None, total: int | None = None, message: str) -> Status:
+        command = self.delivery.command
+        return Status(
             task_id=command.task_id,
             attempt=command.attempt,
             publish_id=command.publish_id,
-            kind=StatusKind.PROGRESS,
-            current=progress.current,
-            total=progress.total,
-            message=progress.message,
+            kind=kind,
+            current=current,
+            total=total,
+            message=message,
             worker=self.worker,
-            pid=self._child.pid if self._child else self.pid,
+            pid=self._job.pid if self._job else self.pid,
         )
-        return running.heartbeat(self.settings.keys, self.delivery, self.token, status)
 
     async def _enforce_limits(self) -> None:
-        loop = asyncio.get_running_loop()
-        deadline = None if self._time_limit is None else loop.time() + self._time_limit
+        now = asyncio.get_running_loop().time
+        soft, hard = (None if limit is None else now() + limit for limit in (self.delivery.command.soft_time_limit, self._time_limit))
         while True:
-            await asyncio.sleep(MEMORY_CHECK_SECONDS if deadline is None else max(0.0, min(MEMORY_CHECK_SECONDS, deadline - loop.time())))
-            if deadline is not None and loop.time() >= deadline:
+            next_deadline = min(limit for limit in (soft, hard, now() + LIMIT_CHECK_SECONDS) if limit is not None)
+            await asyncio.sleep(max(0.0, next_deadline - now()))
+            if hard is not None and now() >= hard:
                 self.stop(StopReason.TIME_LIMIT)
                 return
+            if soft is not None and now() >= soft:
+                logger.warning("%s: its soft time limit of %g s has passed", self, self.delivery.command.soft_time_limit)
+                soft, self._soft_limit_passed = None, True
+                if self._job is not None:
+                    self._job.pass_soft_limit()
             limit = self.settings.max_rss_mib
-            if limit is not None and self._child is not None and self._child.rss_bytes() > limit * 2**20:
+            if limit is not None and self._job is not None and self._job.rss_bytes() > limit * 2**20:
                 self.stop(StopReason.MEMORY_LIMIT)
                 return
 
@@ -255,7 +293,7 @@ class JobRun:
             error=error,
             deliveries=self.number,
             worker=self.worker,
-            pid=self._child.pid if self._child else self.pid,
+            pid=self._job.pid if self._job else self.pid,
             started_at=self.started_at,
             finished_at=utc_now(),
         )

@@ -1,4 +1,4 @@
-"""A stream worker: reads as many commands as it has free slots, runs each in a child process, drains on SIGTERM. No Celery."""
+"""A stream worker: reads as many commands as it has free slots, runs each where its handler wants it, drains on SIGTERM. No Celery."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from streams.jobs.running import Delivery
 from streams.redact import without_password
 from workers.decision import StopReason
 from workers.handlers import HANDLERS
-from workers.process import ChildServer
 from workers.run import JobRun
 from workers.settings import WorkerSettings
+from workers.starting import JobStarter
 
 logger = logging.getLogger(__name__)
 
@@ -42,22 +42,23 @@ class WorkerRuntime:
         Args:
             service: whose commands it runs.
             settings: see `WorkerSettings`.
-            concurrency: jobs at a time, one child process each.
+            concurrency: jobs at a time.
             imports: modules that register the handlers.
         """
         self.service, self.settings, self.concurrency = service, settings, concurrency
         self.name = f"{service.name}@{socket.gethostname()}"
         # A name of its own: two processes that share one would hold each other's entries.
         self.consumer = f"{self.name}:{os.getpid()}:{uuid4().hex[:6]}"
-        self.children = ChildServer(imports)
+        self.jobs = JobStarter(imports)
         self.client = connect_async(settings.redis_url, name=self.consumer.replace(" ", "_"))
         self.reader = GroupReader(
             self.client,
-            [settings.keys.stream(service.commands)],
+            [settings.keys.stream(stream) for stream in service.command_streams],
             group=service.group,
             consumer=self.consumer,
             lease=settings.lease,
             handed_back_idle_ms=running.HANDED_BACK_IDLE_MS // 2,
+            in_order=True,
         )
         self._runs: dict[asyncio.Task[None], JobRun | None] = {}
         self._stop = asyncio.Event()
@@ -68,13 +69,13 @@ class WorkerRuntime:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.request_stop)
-        await self.children.start()
+        await self.jobs.prepare()
         logger.info("%s: %d at a time, as %s, at %s", self.service.name, self.concurrency, self.consumer, without_password(self.settings.redis_url))
         try:
             await self._work()
             await self._drain()
         finally:
-            await self.children.close()
+            await self.jobs.close()
             await self.client.aclose()
 
     def request_stop(self) -> None:
@@ -103,14 +104,14 @@ class WorkerRuntime:
                     "Redis answers again; after a lost connection nothing is claimed from others for one lease (%g s)", self.settings.lease_seconds
                 )
                 failures = 0
-            for entry in entries:
-                if self._stop.is_set():
+            for number, entry in enumerate(entries):
+                if self._stop.is_set() or number >= free:
                     await self._give_back(entry)
                 else:
                     self._runs[asyncio.create_task(self._handle(entry))] = None
 
     async def _give_back(self, entry: Entry) -> None:
-        """The stop came while this was being read."""
+        """The stop came while this was being read, or two lanes got their commands at the same moment and there is room for one."""
         try:
             await self.reader.give_back(entry, to=running.HANDED_BACK, idle_ms=running.HANDED_BACK_IDLE_MS)
         except (*CONNECTION_ERRORS, redis.RedisError) as exc:
@@ -160,8 +161,8 @@ class WorkerRuntime:
             known = ", ".join(sorted(HANDLERS)) or "none"
             message = f"this {self.service.name} worker has no handler for {command.type!r}; it has: {known}"
             return await self._park(entry, DeadReason.UNKNOWN_TYPE, JobErrorInfo(type="UnknownCommand", message=message))
-        delivery = Delivery(self.service, entry.id, self.consumer, command)
-        run = self._runs[task] = JobRun(self.client, self.settings, self.children, delivery, worker=self.name)
+        delivery = Delivery(self.service, entry.stream, entry.id, self.consumer, command)
+        run = self._runs[task] = JobRun(self.client, self.settings, self.jobs, delivery, worker=self.name)
         return await run.execute()
 
     async def _park_when_hopeless(self, entry: Entry, error: Exception) -> None:
@@ -179,6 +180,7 @@ class WorkerRuntime:
         step = running.dead_letter(
             self.settings.keys,
             self.service,
+            stream=entry.stream,
             consumer=self.consumer,
             entry=entry.id,
             fields=entry.fields,

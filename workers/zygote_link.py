@@ -13,10 +13,11 @@ from typing import Any
 
 from streams.bus.codec import decode_json
 from streams.errors import BridgeSystemError
-from workers.child_process import ChildProcess, JobRequest
+from workers.child_process import ChildProcess
 from workers.errors import Retryable
 from workers.frames import READ_BYTES, FrameDecoder, json_frame
 from workers.outcome import Usage
+from workers.request import JobRequest
 
 CLOSE_SECONDS = 5.0
 STDERR = 2

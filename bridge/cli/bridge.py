@@ -8,8 +8,8 @@ import click
 from celery.bin.base import LOG_LEVEL, CeleryDaemonCommand, CeleryOption
 from celery.utils.nodenames import default_nodename, host_format
 
-from bridge import control  # noqa: F401 - its `revoke` takes the place of Celery's in this process
 from bridge.node import StreamBridge
+from bridge.remote_control import NodeForStreamWorkers  # and its commands take the place of Celery's in this process
 
 
 @click.command(cls=CeleryDaemonCommand)
@@ -23,6 +23,7 @@ def bridge(ctx: click.Context, /, hostname: str, concurrency: int, loglevel: Any
     """Finish tasks inside Celery when their jobs finish on the streams."""
     app = ctx.obj.app
     app.steps["consumer"].add(StreamBridge)
+    app.control.mailbox.node_cls = NodeForStreamWorkers
     name = host_format(default_nodename(hostname))
     # A queue of its own that nobody sends to: a bridge takes no task messages.
     node = app.Worker(

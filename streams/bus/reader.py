@@ -71,6 +71,7 @@ class GroupReader:
         lease: timedelta,
         handed_back_idle_ms: int | None = None,
         recover_own: bool = True,
+        in_order: bool = False,
     ) -> None:
         """Read `streams` (full keys) as `consumer`.
 
@@ -82,18 +83,22 @@ class GroupReader:
             lease: how long an entry may go unrenewed before it is taken from its consumer.
             handed_back_idle_ms: idle time that marks an entry as handed back; None when this group knows no hand-back.
             recover_own: after a read error look for entries that were given to this consumer but never arrived.
+            in_order: the streams are lanes: `count` is for all together, and a later one is read when the earlier ones are empty.
         """
         self.client, self.streams, self.group, self.consumer = client, tuple(streams), group, consumer
         self.lease_ms = int(lease.total_seconds() * 1000)
         self.handed_back_idle_ms = handed_back_idle_ms
         self.in_hand: set[tuple[str, str]] = set()
         self._recover_own = recover_own
+        self._in_order = in_order and len(self.streams) > 1
         self._connected_at: float | None = None
         self._recovering = recover_own
         self._last_claim = 0.0
 
     async def read(self, count: int, *, block_ms: int) -> list[Entry]:
         """Up to `count` entries per stream: lost, left behind, then new. Empty when there is nothing within `block_ms`.
+
+        With `in_order` it is `count` in all; but when several streams get entries while it waits, one of each.
 
         Raises:
             one of CONNECTION_ERRORS: wait and call again; the lease rules start anew.
@@ -164,9 +169,13 @@ class GroupReader:
             return []
         found: list[Entry] = []
         for stream in self.streams:
+            if self._in_order and len(found) >= count:
+                break
             # Not XAUTOCLAIM: after a pause it would claim what this consumer has in hand, and each claim counts as a delivery.
             idle = await self.client.xpending_range(stream, self.group, "-", "+", CLAIM_WINDOW, idle=min_idle)
-            left: list[Any] = [row["message_id"] for row in idle if (stream, row["message_id"]) not in self.in_hand][:count]
+            left: list[Any] = [row["message_id"] for row in idle if (stream, row["message_id"]) not in self.in_hand][
+                : count - len(found) if self._in_order else count
+            ]
             if left:
                 found += self._entries(stream, await self.client.xclaim(stream, self.group, self.consumer, min_idle, left))
         return found
@@ -182,8 +191,19 @@ class GroupReader:
                     await self.client.xclaim(stream, self.group, self.consumer, 0, ours, justid=True)
 
     async def _read_new(self, count: int, block_ms: int) -> list[Entry]:
-        reply: Any = await self.client.xreadgroup(self.group, self.consumer, dict.fromkeys(self.streams, ">"), count=count, block=block_ms)
-        return [entry for stream in self.streams for entry in self._entries(stream, (reply or {}).get(stream, []))]
+        if not self._in_order:
+            return await self._read_streams(self.streams, count, block_ms)
+        # One XREADGROUP over all would take `count` of each.
+        found: list[Entry] = []
+        for stream in self.streams:
+            found += await self._read_streams((stream,), count - len(found), None)
+            if len(found) >= count:
+                break
+        return found or await self._read_streams(self.streams, 1, block_ms)
+
+    async def _read_streams(self, streams: Sequence[str], count: int, block_ms: int | None) -> list[Entry]:
+        reply: Any = await self.client.xreadgroup(self.group, self.consumer, dict.fromkeys(streams, ">"), count=count, block=block_ms)
+        return [entry for stream in streams for entry in self._entries(stream, (reply or {}).get(stream, []))]
 
     def _entries(self, stream: str, rows: Any) -> list[Entry]:
         return [Entry(stream, entry_id, dict(fields)) for entry_id, fields in rows if fields is not None and (stream, entry_id) not in self.in_hand]

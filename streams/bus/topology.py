@@ -1,7 +1,8 @@
 """Every name of a stream, group or key is built here, and nowhere else.
 
 Streams follow one grammar: `<source>:<destination>:<kind>`, or `<source>:<kind>` for a broadcast. A service is data: a fourth one is a line in
-`SERVICES`. The keys that go with jobs:
+`SERVICES`. A service may have lanes, each a command stream of its own, `mgmt:<service>:commands:<lane>`, whose workers empty the first before they look
+at the next. The keys that go with jobs:
 
 | key                          | type   | who writes | holds                                                        |
 |------------------------------|--------|------------|--------------------------------------------------------------|
@@ -10,8 +11,9 @@ Streams follow one grammar: `<source>:<destination>:<kind>`, or `<source>:<kind>
 | task:<task_id>               | hash   | management | run counter, and which publish each run number belongs to    |
 | cancel:<task_id>             | string | management | a cancel that came before the dispatch; has a TTL            |
 | jobs:open                    | zset   | management | open publishes by dispatch time (ms), so that nobody SCANs   |
+| workers                      | hash   | management | what each stream worker last told of itself, by node name    |
 | delayed:<service>            | zset   | workers    | publishes that are to be retried, by due time (ms)           |
-| mark:<task_id>               | hash   | management | on the result backend: how far the task's state has advanced |
+| mark:<task_id>               | hash   | management | how far the task's state has advanced; see `Keys.mark`       |
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from streams.errors import UnknownService
+from streams.errors import UnknownLane, UnknownService
 
 MANAGEMENT_CONSUMERS: Final = "management_consumers"
 MONITORING_CONSUMERS: Final = "monitoring_consumers"
@@ -31,14 +33,17 @@ class Service:
 
     name: str
     commands: str
+    """The command stream; with lanes the stem of their names."""
     results: str
     status: str
     dead_letters: str
     group: str
-    """Consumer group of the workers on `commands`."""
+    """Consumer group of the workers on the command streams."""
+    lanes: tuple[str, ...] = ()
+    """Names of its lanes, the most urgent first; the last is the default."""
 
     @classmethod
-    def named(cls, name: str, *, status: str | None = None, group: str | None = None) -> Service:
+    def named(cls, name: str, *, status: str | None = None, group: str | None = None, lanes: tuple[str, ...] = ()) -> Service:
         """A service by the standard grammar."""
         return cls(
             name=name,
@@ -47,7 +52,26 @@ class Service:
             status=status or f"{name}:status",
             dead_letters=f"{name}:mgmt:dead_letters",
             group=group or f"{name}_workers",
+            lanes=lanes,
         )
+
+    @property
+    def command_streams(self) -> tuple[str, ...]:
+        """Every stream that commands come on, the most urgent first."""
+        return tuple(f"{self.commands}:{lane}" for lane in self.lanes) or (self.commands,)
+
+    def command_stream(self, lane: str | None = None) -> str:
+        """The stream of a lane; None is the default one.
+
+        Raises:
+            UnknownLane: names those that there are.
+        """
+        if lane is None:
+            return self.command_streams[-1]
+        if lane not in self.lanes:
+            known = f"its lanes: {', '.join(self.lanes)}" if self.lanes else "it has none"
+            raise UnknownLane(f"the service {self.name} has no lane {lane!r}; {known}")
+        return self.command_streams[self.lanes.index(lane)]
 
 
 SERVICES: dict[str, Service] = {
@@ -135,6 +159,11 @@ class Keys:
         """Open publishes by dispatch time."""
         return f"{self.prefix}jobs:open"
 
+    @property
+    def workers(self) -> str:
+        """What each stream worker last told of itself."""
+        return f"{self.prefix}workers"
+
     def delayed(self, service_name: str) -> str:
         """Publishes waiting for their next delivery."""
         return f"{self.prefix}delayed:{service_name}"
@@ -145,5 +174,5 @@ class Keys:
         return self.stream(RedisStreamsConfig.SUPERSEDED_RESULTS)
 
     def mark(self, task_id: str) -> str:
-        """How far a task's state has advanced; lives beside the Celery result."""
+        """How far a task's state has advanced; beside the Celery result where that is in Redis, else on the streams' server."""
         return f"{self.prefix}mark:{task_id}"

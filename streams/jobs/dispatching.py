@@ -25,9 +25,13 @@ class Dispatched:
 
 
 def dispatch(
-    keys: Keys, service: Service, command: Command, *, publish_id: str, lineage: str, retries: int, context: bytes | str
+    keys: Keys, service: Service, command: Command, *, publish_id: str, lineage: str, retries: int, context: bytes | str, lane: str | None = None
 ) -> FunctionCall[Dispatched]:
-    """R3: remember the publish and send its command, once."""
+    """R3: remember the publish and send its command, once, on a lane of the service.
+
+    Raises:
+        UnknownLane: the service has no such lane.
+    """
     fields = command.to_redis_dict()
     for given in ("attempt", "publish_id", "deliveries"):
         fields.pop(given, None)
@@ -38,7 +42,7 @@ def dispatch(
             keys.task(command.task_id),
             keys.open_jobs,
             keys.cancel_flag(command.task_id),
-            keys.stream(service.commands),
+            keys.stream(service.command_stream(lane)),
             command.callback_stream,
         ),
         (publish_id, command.task_id, lineage, retries, clock.now_ms(), service.name, context, clock.moment(), *flat(fields)),

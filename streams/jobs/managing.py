@@ -7,11 +7,18 @@ from streams.bus.functions import FunctionCall, flat, verdict
 from streams.bus.topology import Keys, Service
 
 
-def promote(keys: Keys, service: Service, publish_id: str) -> FunctionCall[str]:
-    """R7: put a delayed command back on its stream if it is due. Returns the new entry, or "" when there was nothing to do."""
+def promote(keys: Keys, service: Service, publish_id: str, *, stream: str | None = None) -> FunctionCall[str]:
+    """R7: put a delayed command back on its stream if it is due. Returns the new entry, or "" when there was nothing to do.
+
+    Args:
+        keys: of this deployment.
+        service: whose command it is.
+        publish_id: of the job.
+        stream: full key, as the workers' half of the ledger remembers it; None is the default lane's.
+    """
     return FunctionCall(
         "promote",
-        (keys.stream(service.commands), keys.delayed(service.name), keys.job(publish_id), keys.run(service.name, publish_id)),
+        (stream or keys.stream(service.command_stream()), keys.delayed(service.name), keys.job(publish_id), keys.run(service.name, publish_id)),
         (publish_id, clock.now_ms()),
         str,
     )
@@ -23,16 +30,25 @@ def cancel(keys: Keys, service_name: str, publish_id: str, *, waiting_only: bool
 
 
 def repair(
-    keys: Keys, service: Service, publish_id: str, *, task_id: str, attempt: int, callback_stream: str, results_group: str, max_deliveries: int
+    keys: Keys,
+    service: Service,
+    publish_id: str,
+    *,
+    task_id: str,
+    attempt: int,
+    callback_stream: str,
+    results_group: str,
+    max_deliveries: int,
+    stream: str | None = None,
 ) -> FunctionCall[str]:
-    """R13: send an open publish again whose command vanished. Returns `repaired`, `dead_lettered` or `fine:<why>`."""
+    """R13: send an open publish again whose command vanished, on its `stream` (None: the default lane's). Returns `repaired`, `dead_lettered` or `fine:<why>`."""
     sender = {"schema": "1", "task_id": task_id, "attempt": str(attempt), "publish_id": publish_id, "worker": "reconciler"}
     return FunctionCall(
         "repair",
         (
             keys.job(publish_id),
             keys.run(service.name, publish_id),
-            keys.stream(service.commands),
+            stream or keys.stream(service.command_stream()),
             keys.delayed(service.name),
             callback_stream,
             keys.stream(service.dead_letters),

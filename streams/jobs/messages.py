@@ -58,12 +58,12 @@ class JobErrorInfo(BaseModel):
     """Class name of the exception, qualified within its module."""
     message: str = ""
     module: str = ""
-    args: list[Any] | None = None
-    """Its arguments, when they are plain JSON: another process can build it again from them."""
     traceback: str = ""
     retryable: bool = False
     reason: str = ""
     """For a dead letter, its `DeadReason`."""
+    args: list[Any] | None = None
+    """The exception's arguments, when they are plain JSON values and few: with them the other side can make it again."""
 
 
 class Command(EventMessage):
@@ -82,6 +82,8 @@ class Command(EventMessage):
     created_at: datetime = Field(default_factory=utc_now)
     time_limit: float | None = Field(default=None, gt=0)
     """Seconds the job may run; the worker enforces it."""
+    soft_time_limit: float | None = Field(default=None, gt=0)
+    """Seconds after which the job is told to clean up and end."""
     expires_at: datetime | None = None
     """Not to be taken up after this."""
     traceparent: str | None = None
@@ -154,6 +156,37 @@ class Status(EventMessage):
     def progress(self) -> dict[str, Any]:
         """What `AsyncResult.info` shows."""
         return {"current": self.current, "total": self.total, "message": self.message or "", "worker": self.worker}
+
+
+class WorkerKind(StrEnum):
+    """What a worker's message about itself tells."""
+
+    ONLINE = "worker_online"
+    HEARTBEAT = "worker_heartbeat"
+    OFFLINE = "worker_offline"
+
+
+class WorkerStatus(EventMessage):
+    """What a worker tells of itself, on the status stream of its service."""
+
+    kind: WorkerKind
+    worker: str = Field(min_length=1)
+    """Its node name, `<service>@<host>`."""
+    pid: int | None = None
+    concurrency: int = 1
+    active: int = 0
+    """Jobs that it runs."""
+    processed: int = 0
+    """Jobs that it has run since it started."""
+    load: Json = None
+    """The host's load averages over 1, 5 and 15 minutes."""
+    freq: float = Field(default=2.0, gt=0)
+    """Seconds between heartbeats."""
+    versions: Json = None
+    """`{package: version}`."""
+    task_types: Json = None
+    """The command types that it has handlers for."""
+    at: datetime = Field(default_factory=utc_now)
 
 
 class DeadLetter(Command):

@@ -24,6 +24,8 @@ class Delivery:
     """One entry handed to one consumer."""
 
     service: Service
+    stream: str
+    """Full key of the command stream that it came on."""
     entry: str
     consumer: str
     command: Command
@@ -31,7 +33,7 @@ class Delivery:
     @property
     def publish_id(self) -> str:
         """The publish; a command of a foreign producer without one is known by its entry."""
-        return self.command.publish_id or f"entry:{self.entry}"
+        return self.command.publish_id or _unnamed(self.service, self.stream, self.entry)
 
     def sender(self, worker: str, pid: int) -> dict[str, str]:
         """The flat fields that every message of this run begins with."""
@@ -39,6 +41,11 @@ class Delivery:
         if self.command.publish_id:
             fields["publish_id"] = self.command.publish_id
         return fields
+
+
+def _unnamed(service: Service, stream: str, entry: str) -> str:
+    """What a command without a publish id is known by: two lanes may hold entries of the same id."""
+    return f"entry:{stream}:{entry}" if service.lanes else f"entry:{entry}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +67,7 @@ def take_up(
     return FunctionCall(
         "take_up",
         (
-            keys.stream(service.commands),
+            delivery.stream,
             command.callback_stream,
             keys.stream(service.dead_letters),
             keys.stream(service.status),
@@ -90,7 +97,7 @@ def heartbeat(keys: Keys, delivery: Delivery, token: str, status: Status | None 
     return FunctionCall(
         "heartbeat",
         (
-            keys.stream(service.commands),
+            delivery.stream,
             keys.stream(service.status),
             keys.run(service.name, delivery.publish_id),
         ),
@@ -113,7 +120,7 @@ def finish(keys: Keys, delivery: Delivery, token: str, result: Result) -> Functi
     service = delivery.service
     return FunctionCall(
         "finish",
-        (keys.stream(service.commands), delivery.command.callback_stream, keys.run(service.name, delivery.publish_id)),
+        (delivery.stream, delivery.command.callback_stream, keys.run(service.name, delivery.publish_id)),
         (service.group, delivery.consumer, delivery.entry, token, *flat(result.to_redis_dict())),
         verdict,
     )
@@ -136,7 +143,7 @@ def retry_later(
     return FunctionCall(
         "retry_later",
         (
-            keys.stream(service.commands),
+            delivery.stream,
             delivery.command.callback_stream,
             keys.stream(service.dead_letters),
             keys.delayed(service.name),
@@ -161,13 +168,23 @@ def retry_later(
 
 
 def dead_letter(
-    keys: Keys, service: Service, *, consumer: str, entry: str, fields: dict[str, str], reason: str, error: JobErrorInfo, worker: str, pid: int
+    keys: Keys,
+    service: Service,
+    *,
+    stream: str,
+    consumer: str,
+    entry: str,
+    fields: dict[str, str],
+    reason: str,
+    error: JobErrorInfo,
+    worker: str,
+    pid: int,
 ) -> FunctionCall[str]:
     """R6, for an entry that can't be taken up: parked with its own fields; a result goes out when they still say to whom.
 
     Returns `dead_lettered`, `resolved` (its publish has ended already: only acknowledged) or `lost`.
     """
-    publish_id = fields.get("publish_id") or f"entry:{entry}"
+    publish_id = fields.get("publish_id") or _unnamed(service, stream, entry)
     sender = {"schema": "1", "worker": worker, "pid": str(pid)}
     callback = fields.get("callback_stream", "")
     if callback and fields.get("task_id") and fields.get("attempt", "").isdigit():
@@ -175,7 +192,7 @@ def dead_letter(
     return FunctionCall(
         "dead_letter",
         (
-            keys.stream(service.commands),
+            stream,
             callback or keys.stream(service.results),
             keys.stream(service.dead_letters),
             keys.run(service.name, publish_id),
@@ -190,7 +207,7 @@ def hand_back(keys: Keys, delivery: Delivery, token: str) -> FunctionCall[str]:
     service = delivery.service
     return FunctionCall(
         "hand_back",
-        (keys.stream(service.commands), keys.run(service.name, delivery.publish_id)),
+        (delivery.stream, keys.run(service.name, delivery.publish_id)),
         (service.group, delivery.consumer, delivery.entry, token, HANDED_BACK, HANDED_BACK_IDLE_MS),
         verdict,
     )

@@ -12,7 +12,7 @@ redis.register_function('csb1_dispatch', function(keys, args)
   local seq = redis.call('HINCRBY', task, 'seq', 1)
   local cancelled = redis.call('EXISTS', flag) == 1
   local command = joined(from(args, 9), { 'attempt', seq, 'publish_id', publish })
-  local ledger = { 'publish', publish, 'task_id', task_id, 'lineage', lineage, 'retries', retries, 'seq', seq, 'service', service,
+  local ledger = { 'publish', publish, 'task_id', task_id, 'lineage', lineage, 'retries', retries, 'seq', seq, 'service', service, 'stream', commands,
     'phase', 'open', 'ctx', context, 'command', cmsgpack.pack(command), 'dispatched_at', now }
   local entry = ''
   if cancelled then

@@ -67,7 +67,9 @@ redis.register_function('csb1_heartbeat', function(keys, args)
   if #args > 7 then
     local message = from(args, 8)
     try_xadd(status, 'MAXLEN', '~', cap, '*', unpack(message))
-    redis.call('HSET', run, 'current', field(message, 'current') or '', 'total', field(message, 'total') or '', 'message', field(message, 'message') or '')
+    if field(message, 'kind') == 'progress' then
+      redis.call('HSET', run, 'current', field(message, 'current') or '', 'total', field(message, 'total') or '', 'message', field(message, 'message') or '')
+    end
   end
   return { cancel and 'cancelled' or 'held' }
 end)
@@ -108,7 +110,7 @@ redis.register_function('csb1_retry_later', function(keys, args)
     park(dead, results, run, commands, entry, fields or sender, reason, failure, runs, moment, sender)
     verdict = 'dead_lettered'
   else
-    redis.call('HSET', run, 'delayed', cmsgpack.pack(fields))
+    redis.call('HSET', run, 'delayed', cmsgpack.pack(fields), 'stream', commands)
     redis.call('ZADD', delayed, due, member)
   end
   redis.call('XACK', commands, group, entry)

@@ -91,7 +91,9 @@ end)
 -- Returns the decision's number; 0 when it is refused, or only the mark was raised
 redis.register_function('csb1_decide_state', function(keys, args)
   local mark, state, value = keys[1], args[4], args[7]
-  if not may_store(mark, args, function() return false end) or state == '' then return 0 end
+  local old = redis.call('HMGET', mark, 'seq', 'rank', 'decided')
+  local unwritten = old[1] == args[1] and old[2] == args[2] and old[3] -- decided before, by somebody who died or is still writing
+  if not may_store(mark, args, function() return false end) and not unwritten or state == '' then return 0 end
   redis.call('HINCRBY', mark, 'writers', 1)
   redis.call('HSET', mark, 'decided', value)
   return redis.call('HINCRBY', mark, 'decision', 1)

@@ -15,6 +15,7 @@ from typing import Any, Self, TypeVar
 
 import psutil
 from celery import Celery, Signature
+from celery.backends.redis import RedisBackend
 from celery.result import AsyncResult
 from redis import Redis
 
@@ -26,6 +27,7 @@ from streams.bus.topology import MANAGEMENT_CONSUMERS, Keys, Service
 from streams.embedded import EmbeddedServer
 from tasks.local_stack.process import StackProcess
 from tasks.local_stack.programs import Program, Side
+from tests.acceptance.other_servers import DebianServer
 from tests.waiting import wait_until
 
 LAB = Service.named("lab")
@@ -123,7 +125,7 @@ class Stack:
         directory: for logs, jobs and the run log.
         server: of the streams and the results; started by the caller, or not yet.
         broker: Celery's; the same server when None.
-        environment: variables for every process.
+        environment: variables for every process; CELERY_BROKER_URL and CELERY_RESULT_BACKEND name servers other than these.
     """
 
     def __init__(self, directory: Path, server: EmbeddedServer, broker: EmbeddedServer | None = None, **environment: str) -> None:
@@ -131,6 +133,8 @@ class Stack:
         self.keys = Keys()
         self.processes: dict[str, Process] = {}
         self.run_log = directory / "runs"
+        self.others: list[DebianServer] = []
+        """Servers beside Redis, for the tests to stop."""
         self._environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith(OURS)},
             "REDIS_URL": server.url,
@@ -152,7 +156,8 @@ class Stack:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         for process in self.processes.values():
             process.end()
-        self.caller.backend.result_consumer._pubsub = None  # results that a failed test still holds would look for the server
+        if isinstance(self.caller.backend, RedisBackend):
+            self.caller.backend.result_consumer._pubsub = None  # results that a failed test still holds would look for the server
         self.caller.close()
         self.redis.close()
         self.broker.close()
@@ -196,7 +201,8 @@ class Stack:
     @cached_property
     def caller(self) -> Celery:
         """An app that only sends and waits: it knows tasks by their names."""
-        app = Celery("caller", broker=self._broker.celery_url(), backend=self.server.celery_url(), set_as_current=False)
+        urls = {"broker": self._environment["CELERY_BROKER_URL"], "backend": self._environment["CELERY_RESULT_BACKEND"]}
+        app = Celery("caller", **urls, set_as_current=False)
         app.conf.broker_connection_retry_on_startup = True
         return connect(app, BridgeSettings(redis_url=self.server.url))
 
@@ -298,8 +304,7 @@ class Stack:
         left: dict[str, int] = {
             "open jobs": self.redis.zcard(self.keys.open_jobs),
             "delayed": self.redis.zcard(self.keys.delayed(LAB.name)),
-            "queued": self.broker.llen("celery"),
-            "unacknowledged": self.broker.hlen("unacked"),
+            **self._left_at_broker(),
         }
         for stream, group in ((LAB.commands, LAB.group), (LAB.results, MANAGEMENT_CONSUMERS), (LAB.status, MANAGEMENT_CONSUMERS)):
             for row in self._groups(stream):
@@ -316,6 +321,12 @@ class Stack:
             key for pattern in ("job:*", "run:*", "task:*", "mark:*") for key in self.redis.scan_iter(match=self.keys.prefix + pattern, count=1000)
         ]
         assert [key for key in kept if self.redis.ttl(key) == -1] == []
+
+    def _left_at_broker(self) -> dict[str, int]:
+        if self._environment["CELERY_BROKER_URL"].startswith("amqp"):
+            with self.caller.connection_for_read() as connection:
+                return {"queued": connection.default_channel.queue_declare("celery", passive=True).message_count}
+        return {"queued": self.broker.llen("celery"), "unacknowledged": self.broker.hlen("unacked")}
 
     def _groups(self, stream: str) -> list[dict[str, Any]]:
         rows: Any = self.redis.xinfo_groups(stream) if self.redis.exists(stream) else []

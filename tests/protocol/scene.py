@@ -77,7 +77,7 @@ class Scene:
         return self.delivery(claimed[0], consumer) if claimed else None
 
     def delivery(self, row: Row, consumer: str) -> Delivery:
-        return Delivery(self.service, row[0], consumer, Command.from_redis_dict(row[1]))
+        return Delivery(self.service, self.commands, row[0], consumer, Command.from_redis_dict(row[1]))
 
     def take_up(self, delivery: Delivery, *, nonce: str | None = None, max_deliveries: int = 3) -> TakenUp:
         step = running.take_up(
@@ -115,7 +115,16 @@ class Scene:
 
     def dead_letter(self, row: Row, *, consumer: str = "W1", reason: DeadReason = DeadReason.UNDECODABLE) -> str:
         step = running.dead_letter(
-            self.keys, self.service, consumer=consumer, entry=row[0], fields=row[1], reason=reason, error=ERROR, worker=f"lab@{consumer}", pid=7
+            self.keys,
+            self.service,
+            stream=self.commands,
+            consumer=consumer,
+            entry=row[0],
+            fields=row[1],
+            reason=reason,
+            error=ERROR,
+            worker=f"lab@{consumer}",
+            pid=7,
         )
         return self.do(step)
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 EXTRA = "celery-streams-bridge[backtesting]"
 
 
-@handler("backtest.run", params=BacktestParams, settings=BacktestingSettings)
+@handler("backtest.run", settings=BacktestingSettings)
 def run_backtest(job: Job, params: BacktestParams) -> dict[str, Any]:
     """Run freqtrade's backtesting for one strategy.
 

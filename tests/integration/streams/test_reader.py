@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
@@ -122,6 +123,41 @@ async def test_streams_are_read_in_the_order_they_are_named(client: redis.asynci
     await client.xadd(results, {"n": "result"})
     await client.xadd(status, {"n": "status"})
     assert await read(reader(client, status, results)) == ["status", "result"]
+
+
+@pytest.fixture
+async def lanes(client: redis.asyncio.Redis, prefix: str) -> tuple[GroupReader, str, str]:
+    urgent, normal = f"{prefix}urgent", f"{prefix}normal"
+    one = GroupReader(client, [urgent, normal], group=GROUP, consumer="a", lease=LEASE, in_order=True)
+    assert await read(one) == []
+    return one, urgent, normal
+
+
+async def test_a_later_lane_is_read_when_the_earlier_ones_are_empty_and_no_more_than_asked_for(client: redis.asyncio.Redis, lanes: Any) -> None:
+    one, urgent, normal = lanes
+    for number in range(3):
+        await client.xadd(normal, {"n": f"n{number}"})
+        await client.xadd(urgent, {"n": f"u{number}"})
+    assert [await read(one, 2), await read(one, 2), await read(one, 2)] == [["u0", "u1"], ["u2", "n0"], ["n1", "n2"]]
+
+
+async def test_an_idle_reader_gets_what_comes_on_any_lane(client: redis.asyncio.Redis, lanes: Any) -> None:
+    one, _, normal = lanes
+    waiting = asyncio.create_task(one.read(4, block_ms=5_000))
+    await asyncio.sleep(0.1)
+    await client.xadd(normal, {"n": "1"})
+    assert ["1"] == [entry.fields["n"] for entry in await asyncio.wait_for(waiting, 1)]
+
+
+async def test_what_is_claimed_comes_in_the_order_of_the_lanes_and_no_more_than_asked_for(client: redis.asyncio.Redis, lanes: Any) -> None:
+    one, urgent, normal = lanes
+    for stream, number in ((normal, "n"), (urgent, "u0"), (urgent, "u1")):
+        await client.xadd(stream, {"n": number})
+        await client.xreadgroup(GROUP, "dead", {stream: ">"})
+    seen: list[list[str]] = []
+    while sum(map(len, seen)) < 3:
+        seen += [got] if (got := await read(one, 2)) else []
+    assert seen == [["u0", "u1"], ["n"]]
 
 
 async def test_acknowledged_entries_are_done_with(client: redis.asyncio.Redis, stream: str) -> None:

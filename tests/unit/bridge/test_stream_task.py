@@ -16,6 +16,7 @@ from bridge import BadPayload, DeadLettered, JobError, NotMappable, PoisonComman
 from bridge.celery_internals import DISPATCH_SECONDS
 from bridge.connection import Connection
 from bridge.outcome import of_result, yielding
+from streams.errors import UnknownLane
 from streams.jobs.messages import JobErrorInfo, Result, ResultStatus
 
 
@@ -69,6 +70,16 @@ def test_wrong_arguments_are_refused_before_anything_is_sent(app: Celery) -> Non
         render.delay()
 
 
+@pytest.mark.parametrize("options", [{"lane": "urgent"}, {"headers": {"lane": "urgent"}}])
+def test_a_lane_that_the_service_doesnt_have_is_refused_before_anything_is_sent(app: Celery, options: dict[str, object]) -> None:
+    @app.task(base=StreamTask, service="backtesting", command="x.run", lazy=False, shared=False)
+    def render() -> None: ...
+
+    for send in (render.apply_async, render.s().set(**options).apply_async):
+        with pytest.raises(UnknownLane, match="the service backtesting has no lane 'urgent'"):
+            send(**options)
+
+
 def test_its_message_is_acknowledged_after_the_dispatch(app: Celery) -> None:
     @app.task(base=StreamTask, service="backtesting", command="x.run", lazy=False, shared=False)
     def render() -> None: ...
@@ -95,8 +106,8 @@ def result(status: ResultStatus, **fields: object) -> Result:
 
 
 def test_a_failure_keeps_the_remote_type_message_and_traceback() -> None:
-    error = JobErrorInfo(type="OperationalException", module="freqtrade.exceptions", message="bad pair", traceback="Traceback: there")
-    with pytest.raises(RemoteError, match="OperationalException: bad pair") as caught:
+    error = JobErrorInfo(type="BadPair", module="not.loaded.here", message="bad pair", traceback="Traceback: there")
+    with pytest.raises(RemoteError, match="BadPair: bad pair") as caught:
         of_result(result(ResultStatus.FAILED, error=error.model_dump()))()
     assert "Traceback: there" in str(caught.value.__cause__)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from streams.bus.topology import SERVICES, Keys, RedisStreamsConfig, Service, service
-from streams.errors import UnknownService
+from streams.errors import UnknownLane, UnknownService
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -41,6 +41,21 @@ def test_every_stream_follows_the_grammar() -> None:
 def test_an_unknown_service_is_told_with_the_known_ones() -> None:
     with pytest.raises(UnknownService, match=r"'backtest'.*backtesting, freqai"):
         service("backtest")
+
+
+def test_each_lane_is_a_stream_of_its_own_and_the_last_is_the_default() -> None:
+    lanes = Service.named("render", lanes=("urgent", "normal"))
+    assert lanes.command_streams == ("mgmt:render:commands:urgent", "mgmt:render:commands:normal")
+    assert [lanes.command_stream(name) for name in ("urgent", "normal", None)] == [*lanes.command_streams, "mgmt:render:commands:normal"]
+    with pytest.raises(UnknownLane, match="no lane 'slow'; its lanes: urgent, normal"):
+        lanes.command_stream("slow")
+
+
+def test_without_lanes_there_is_one_stream() -> None:
+    plain = Service.named("render")
+    assert (plain.command_streams, plain.command_stream()) == (("mgmt:render:commands",), "mgmt:render:commands")
+    with pytest.raises(UnknownLane, match="it has none"):
+        plain.command_stream("normal")
 
 
 def test_every_key_starts_with_the_prefix() -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import orjson
 import pytest
+from billiard.exceptions import SoftTimeLimitExceeded, TimeLimitExceeded
 
 from streams.jobs.messages import DeadReason, JobErrorInfo, ResultStatus
 from workers.decision import Decision, Drop, Finish, HandBack, RunAgain, StopReason, decide
+from workers.limits import soft_time_limit_exceeded, time_limit_exceeded
 from workers.outcome import Cancelled, Crashed, Failed, Outcome, Succeeded
 
 DONE = Succeeded(orjson.Fragment(b'{"a":1}'))
@@ -50,12 +52,29 @@ def test_a_crash_is_run_again_and_is_poison_in_the_end() -> None:
     assert "last words" in decision.error.message
 
 
-@pytest.mark.parametrize(
-    ("stop", "kind", "number"), [(StopReason.TIME_LIMIT, "TimeLimitExceeded", "90 s"), (StopReason.MEMORY_LIMIT, "MemoryLimitExceeded", "512")]
-)
-def test_a_limit_that_was_exceeded_is_named(stop: StopReason, kind: str, number: str) -> None:
-    decision = decide(STOPPED, stop, time_limit_seconds=90, max_rss_mib=512)
+def test_a_memory_limit_that_was_exceeded_is_named() -> None:
+    decision = decide(STOPPED, StopReason.MEMORY_LIMIT, max_rss_mib=512)
     assert isinstance(decision, Finish)
     assert decision.error is not None
-    assert (decision.status, decision.error.type) == (ResultStatus.FAILED, kind)
-    assert number in decision.error.message
+    assert (decision.status, decision.error.type) == (ResultStatus.FAILED, "MemoryLimitExceeded")
+    assert "512" in decision.error.message
+
+
+@pytest.mark.parametrize("seconds", [90.0, 0.5])
+def test_a_time_limit_that_was_exceeded_is_told_as_celery_tells_it(seconds: float) -> None:
+    decision = decide(Failed(JobErrorInfo(type="E", traceback="there")), StopReason.TIME_LIMIT, time_limit_seconds=seconds)
+    assert isinstance(decision, Finish)
+    assert (decision.status, decision.error) == (ResultStatus.FAILED, time_limit_exceeded(seconds, "there"))
+
+
+@pytest.mark.parametrize(
+    ("told", "celerys"),
+    [
+        (time_limit_exceeded(90.0), TimeLimitExceeded(90)),
+        (time_limit_exceeded(0.5), TimeLimitExceeded(0.5)),
+        (soft_time_limit_exceeded(), SoftTimeLimitExceeded()),
+    ],
+)
+def test_the_errors_of_time_limits_are_celerys_own(told: JobErrorInfo, celerys: Exception) -> None:
+    assert (told.module, told.type) == (type(celerys).__module__, type(celerys).__qualname__)
+    assert (told.message, told.args) == (str(celerys), list(celerys.args))

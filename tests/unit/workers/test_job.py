@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from workers.artifacts import ArtifactStore
-from workers.errors import JobCancelled
+from workers.errors import JobCancelled, SoftTimeLimit
 from workers.job import Job
 
 
@@ -42,8 +42,50 @@ def test_a_callback_that_fails_does_not_stop_the_others(job: Job) -> None:
     assert called == ["second"]
 
 
+def test_a_soft_limit_is_told_once_so_that_cleaning_up_may_use_checkpoints(job: Job) -> None:
+    called: list[str] = []
+    job.on_cancel(lambda: called.append("early"))
+    job.pass_soft_limit()
+    job.pass_soft_limit()
+    job.on_cancel(lambda: called.append("late"))
+    with pytest.raises(SoftTimeLimit):
+        job.checkpoint()
+    job.checkpoint()
+    assert called == ["early", "late"]
+    assert not job.cancelled
+
+
+def test_after_a_soft_limit_a_job_can_be_cancelled_and_not_the_other_way_round(job: Job) -> None:
+    job.pass_soft_limit()
+    job.cancel("hard limit")
+    job.pass_soft_limit()
+    with pytest.raises(JobCancelled, match="hard limit"):
+        job.checkpoint()
+
+
+def test_whoever_can_interrupt_the_handler_learns_what_came_before(job: Job) -> None:
+    told: list[BaseException] = []
+    job.pass_soft_limit()
+    job.interrupt_with(told.append)
+    job.cancel("stop")
+    job.interrupt_with(None)
+    job.interrupt_with(told.append)
+    assert [type(error) for error in told] == [SoftTimeLimit, JobCancelled, JobCancelled]
+
+
+def test_a_log_line_is_written_and_told(job: Job, tmp_path: Path) -> None:
+    told: list[str] = []
+    job.log_file, job._say = tmp_path / "job.log", told.append
+    job.log("first \udcff")
+    job.log("second")
+    assert told == ["first \udcff", "second"]
+    lines = job.log_file.read_text().splitlines()
+    assert [line.split(" ", 2)[2] for line in lines] == ["first \\udcff", "second"]
+
+
 def test_an_engine_that_catches_every_exception_does_not_catch_a_cancellation() -> None:
     assert not issubclass(JobCancelled, Exception)
+    assert not issubclass(SoftTimeLimit, Exception)
 
 
 def test_queue_wait_is_never_negative(tmp_path: Path) -> None:

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streams.jobs.messages import JobErrorInfo
 from workers.errors import BadRequest, JobFailure, Retryable
-from workers.outcome import describe_error, describe_exit, is_retryable, shortened
+from workers.outcome import bounded, describe_error, describe_exit, is_retryable, shortened
 
 
 class MuteError(Exception):
@@ -73,3 +74,27 @@ def test_shortened_text_keeps_head_and_tail_and_is_utf8(text: str, limit: int) -
 
 def test_lone_surrogates_become_escapes() -> None:
     assert shortened("a\udcffb") == "a\\udcffb"
+
+
+@pytest.mark.parametrize(
+    ("args", "told"),
+    [
+        ((), []),
+        (("a", 1, 2.5, None, True, ["x"], {"key": {"nested": [1]}}), ["a", 1, 2.5, None, True, ["x"], {"key": {"nested": [1]}}]),
+        ((object(),), None),
+        ((float("nan"),), None),
+        (((1, 2),), None),
+        (({1: "not a string"},), None),
+        (("\udcff",), None),
+        ((2**70,), None),
+        (("x" * 10_000,), None),
+    ],
+)
+def test_arguments_travel_when_they_are_small_and_plain(args: tuple[object, ...], told: list[object] | None) -> None:
+    described = describe_error(ValueError(*args))
+    assert told == described.args
+    assert told == bounded(described).args
+
+
+def test_arguments_that_a_job_wrote_to_its_own_socket_are_bounded_too() -> None:
+    assert bounded(JobErrorInfo(type="E", args=["x" * 10_000])).args is None

@@ -1,0 +1,82 @@
+"""The jobs that aren't finished, from the ledger: what waits on a stream, what runs where."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from bridge.connection import Connection
+
+MOST = 10_000
+
+
+class Stage(StrEnum):
+    """Where an open job is."""
+
+    WAITING = "waiting"
+    """Its command is on its stream."""
+    RUNNING = "running"
+    DELAYED = "delayed"
+    """It waits for its next delivery."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenJob:
+    """A publish that has no outcome yet."""
+
+    publish_id: str
+    task_id: str
+    service: str
+    context: str
+    """Celery's request, as dispatch remembered it (JSON)."""
+    stage: Stage
+    worker: str
+    """Which runs it, or ran it last; "" when none has."""
+    started_at: float | None
+    """Seconds since the epoch."""
+
+
+def open_jobs(connection: Connection, task_ids: Iterable[str] | None = None) -> list[OpenJob]:
+    """The open jobs in the order of their dispatch, at most 10,000.
+
+    Args:
+        connection: of the app.
+        task_ids: only those of these tasks.
+    """
+    client, keys = connection.client, connection.keys
+    if task_ids is None:
+        publishes: list[str] = [str(each) for each in client.zrange(keys.open_jobs, 0, MOST - 1)]
+    else:
+        rows: Any = [client.hgetall(keys.task(task_id)) for task_id in task_ids]
+        publishes = [publish for row in rows for field, publish in row.items() if field.startswith("publish:")]
+    ledgers = _read(connection, [(keys.job(each), ("phase", "task_id", "service", "ctx")) for each in publishes])
+    opened = [(each, row) for each, row in zip(publishes, ledgers, strict=True) if row[0] == "open"]
+    runs = _read(connection, [(keys.run(row[2], each), ("worker", "heartbeat", "started_at", "result_id")) for each, row in opened])
+    jobs = []
+    for (publish, (_, task_id, service, context)), (worker, heartbeat, started, result) in zip(opened, runs, strict=True):
+        stage = _stage(connection, service, publish, heartbeat, result)
+        jobs.append(
+            OpenJob(publish, task_id, service, context, stage, worker or "", datetime.fromisoformat(started).timestamp() if started else None)
+        )
+    return jobs
+
+
+def _read(connection: Connection, wanted: list[tuple[str, tuple[str, ...]]]) -> list[list[Any]]:
+    with connection.client.pipeline(transaction=False) as pipe:
+        for key, fields in wanted:
+            pipe.hmget(key, list(fields))
+        return pipe.execute()
+
+
+def _stage(connection: Connection, service: str, publish: str, heartbeat: str | None, result: str | None) -> Stage:
+    if heartbeat is None:
+        return Stage.WAITING
+    if result is None and connection.client.zscore(connection.keys.delayed(service), publish) is not None:
+        return Stage.DELAYED
+    # Heard of within two leases: else its worker is gone, and the entry is to be claimed by another.
+    heard = time.time() - float(heartbeat) / 1000 < 2 * connection.settings.lease_seconds
+    return Stage.RUNNING if heard or result is not None else Stage.WAITING

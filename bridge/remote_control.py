@@ -1,0 +1,197 @@
+"""Celery's remote control where jobs are concerned: `revoke` reaches them, and `inspect` answers for the stream workers, which have no Celery.
+
+Imported by the bridge's node only. A command that is addressed to all, or to a stream worker by its node name, is answered by each bridge in the worker's
+name; the client keeps one answer a name, so several bridges do no harm.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+from celery.utils.functional import maybe_list
+from celery.worker.control import Panel, control_command, inspect_command
+from kombu.matcher import match
+from kombu.pidbox import Node
+from kombu.utils.json import loads
+
+from bridge import celery_internals
+from bridge.connection import Connection
+from bridge.open_jobs import OpenJob, Stage, open_jobs
+from bridge.stream_workers import SOFTWARE, StreamWorker, own_version, stream_workers
+from streams.bus.topology import service as service_named
+from streams.jobs.cancelling import cancel_task
+
+logger = logging.getLogger(__name__)
+
+_celerys = {name: Panel.data[name] for name in ("revoke", "revoke_by_stamped_headers", "reserved", "scheduled", "query_task")}
+
+
+# --------------------------------------------------------------------------------------------------------------------------------------- revoke
+
+
+@control_command(name="revoke", variadic="task_id", signature="[id1 [id2 [... [idN]]]]")
+def revoke(state: Any, task_id: Any, terminate: bool = False, signal: str | None = None, **kwargs: Any) -> Any:  # noqa: FBT001, FBT002 - Celery's signature
+    """Revoke task by task id (or list of ids): a job that waits on a stream never starts; with terminate a running one is stopped."""
+    task_ids = [str(each) for each in maybe_list(task_id) or []]
+    answers = _cancel(Connection.of(state.app), task_ids, waiting_only=not terminate)
+    reply = _celerys["revoke"](state, task_ids, terminate=terminate, signal=signal, **kwargs)
+    return {"ok": f"{reply['ok']}; jobs: {answers}"} if answers and isinstance(reply, dict) and "ok" in reply else reply
+
+
+@control_command(name="revoke_by_stamped_headers", variadic="headers", signature="[key1=value1 [key2=value2 [... [keyN=valueN]]]]")
+def revoke_by_stamped_headers(state: Any, headers: Any, terminate: bool = False, signal: str | None = None, **kwargs: Any) -> Any:  # noqa: FBT001, FBT002 - Celery's signature
+    """Revoke the tasks with one of these stamps: jobs that wait on a stream never start; with terminate running ones are stopped."""
+    connection = Connection.of(state.app)
+    wanted = dict(each.split("=", 1) for each in headers) if isinstance(headers, list) else dict(headers)
+    stamped = [job.task_id for job in open_jobs(connection) if _is_stamped(loads(job.context), wanted)]
+    answers = _cancel(connection, stamped, waiting_only=not terminate)
+    reply = _celerys["revoke_by_stamped_headers"](state, headers, terminate=terminate, signal=signal, **kwargs)
+    return {"ok": f"{reply['ok']}; jobs: {answers}"} if answers and isinstance(reply, dict) and "ok" in reply else reply
+
+
+def _cancel(connection: Connection, task_ids: Iterable[str], *, waiting_only: bool) -> dict[str, str]:
+    """R10 for each; what became of it, by task id: accepted, too late, or running (and left alone)."""
+    answers: dict[str, str] = {}
+    for each in task_ids:
+        told = cancel_task(connection.client, connection.keys, each, waiting_only=waiting_only)
+        logger.info("revoke %s%s: %s", each, "" if waiting_only else " (terminate)", ", ".join(told.values()) or "no job of it is known yet")
+        if told:
+            answers[each] = ", ".join(told.values())
+    return answers
+
+
+def _is_stamped(context: dict[str, Any], wanted: dict[str, Any]) -> bool:
+    stamps = context.get("stamps") or {}
+    return any(set(maybe_list(stamps.get(name)) or []) & set(maybe_list(values) or []) for name, values in wanted.items())
+
+
+# ------------------------------------------------------------------------------------------------------- inspect: what waits, the bridge answers
+
+
+@inspect_command(name="reserved", alias="dump_reserved")
+def reserved(state: Any, **kwargs: Any) -> list[dict[str, Any]]:
+    """List of currently reserved tasks, and of the jobs that wait on their streams."""
+    return [*_celerys["reserved"](state, **kwargs), *(info(state.app, job) for job in _at(state.app, Stage.WAITING))]
+
+
+@inspect_command(name="scheduled", alias="dump_schedule")
+def scheduled(state: Any, **kwargs: Any) -> list[dict[str, Any]]:
+    """List of currently scheduled ETA/countdown tasks, and of the jobs that wait for their next delivery."""
+    delayed = [{"eta": None, "priority": 0, "request": info(state.app, job)} for job in _at(state.app, Stage.DELAYED)]
+    return [*_celerys["scheduled"](state, **kwargs), *delayed]
+
+
+@inspect_command(name="query_task", variadic="ids", signature="[id1 [id2 [... [idN]]]]")
+def query_task(state: Any, ids: Any, **kwargs: Any) -> dict[str, Any]:
+    """Query for task information by id; the running ones are told by their workers."""
+    named = {Stage.WAITING: "reserved", Stage.DELAYED: "scheduled"}
+    jobs = open_jobs(Connection.of(state.app), map(str, maybe_list(ids) or []))
+    waiting = {job.task_id: (named[job.stage], info(state.app, job)) for job in jobs if job.stage in named}
+    return {**_celerys["query_task"](state, ids, **kwargs), **waiting}
+
+
+def info(app: Any, job: OpenJob) -> dict[str, Any]:
+    """A job as `inspect` shows a task."""
+    request = celery_internals.rebuild_request(app, loads(job.context), hostname=job.worker or job.service)
+    request.time_start = job.started_at
+    told: dict[str, Any] = request.info()
+    return told
+
+
+def _at(app: Any, stage: Stage) -> list[OpenJob]:
+    return [job for job in open_jobs(Connection.of(app)) if job.stage is stage]
+
+
+# ------------------------------------------------------------------------------------------------- inspect: in the names of the stream workers
+
+
+def _active(app: Any, worker: StreamWorker, **_: Any) -> Any:
+    return [info(app, job) for job in open_jobs(Connection.of(app)) if job.worker == worker.name and job.stage is Stage.RUNNING]
+
+
+def _query(app: Any, worker: StreamWorker, ids: Any = (), **_: Any) -> Any:
+    jobs = open_jobs(Connection.of(app), map(str, maybe_list(ids) or []))
+    return {job.task_id: ("active", info(app, job)) for job in jobs if job.worker == worker.name and job.stage is Stage.RUNNING}
+
+
+def _stats(app: Any, worker: StreamWorker, **_: Any) -> Any:
+    status = worker.status
+    return {
+        "total": {"jobs": status.processed},
+        "pid": status.pid,
+        "clock": str(app.clock.value),
+        "uptime": None,
+        "prefetch_count": 0,
+        "pool": {"implementation": f"{SOFTWARE}: stream worker", "max-concurrency": status.concurrency, "running": status.active},
+        "broker": {"transport": "redis streams", "virtual_host": service_named(worker.service).commands},
+        "rusage": {},
+        "versions": status.versions,
+    }
+
+
+def _registered(app: Any, worker: StreamWorker, **_: Any) -> Any:
+    types = set(worker.status.task_types or ())
+    return sorted(
+        name for name, task in app.tasks.items() if getattr(task, "service", None) == worker.service and getattr(task, "command", None) in types
+    )
+
+
+def _queues(_app: Any, worker: StreamWorker, **_: Any) -> Any:
+    stream = service_named(worker.service).commands
+    return [{"name": stream, "routing_key": stream, "exchange": {"name": "", "type": "stream"}, "durable": True, "auto_delete": False}]
+
+
+_ANSWERS: Final[dict[str, Callable[..., Any]]] = {
+    "ping": lambda _app, _worker, **_: {"ok": "pong"},
+    "active": _active,
+    "dump_active": _active,
+    "reserved": lambda _app, _worker, **_: [],
+    "dump_reserved": lambda _app, _worker, **_: [],
+    "scheduled": lambda _app, _worker, **_: [],
+    "dump_schedule": lambda _app, _worker, **_: [],
+    "revoked": lambda _app, _worker, **_: [],
+    "dump_revoked": lambda _app, _worker, **_: [],
+    "query_task": _query,
+    "stats": _stats,
+    "registered": _registered,
+    "dump_tasks": _registered,
+    "active_queues": _queues,
+    "clock": lambda app, _worker, **_: {"clock": app.clock.value},
+    "report": lambda _app, worker, **_: {"ok": f"stream worker of {worker.service}, {SOFTWARE} {own_version()}: {worker.status.versions}"},
+    "conf": lambda _app, _worker, **_: {},
+}
+
+
+class NodeForStreamWorkers(Node):
+    """The bridge's mailbox node, which answers for the stream workers too."""
+
+    state: Any
+
+    def handle_message(self, body: dict[str, Any], message: Any = None) -> Any:
+        """Celery's commands; each answer goes out under the name of whoever it is about."""
+        reply = super().handle_message(body, message)  # type: ignore[no-untyped-call]
+        answer, reply_to = _ANSWERS.get(body.get("method", "")), body.get("reply_to")
+        if answer is not None and reply_to:
+            for worker in stream_workers(Connection.of(self.state.app)):
+                if _is_addressed(worker.name, body):
+                    told = {worker.name: self._answer(answer, worker, body)}
+                    self.reply(told, exchange=reply_to["exchange"], routing_key=reply_to["routing_key"], ticket=body.get("ticket"))  # type: ignore[no-untyped-call]
+        return reply
+
+    def _answer(self, answer: Callable[..., Any], worker: StreamWorker, body: dict[str, Any]) -> Any:
+        try:
+            return answer(self.state.app, worker, **(body.get("arguments") or {}))
+        except Exception as exc:
+            logger.exception("inspect %s for %s", body.get("method"), worker.name)
+            return {"error": repr(exc)}
+
+
+def _is_addressed(name: str, body: dict[str, Any]) -> bool:
+    if body.get("destination"):
+        return name in body["destination"]
+    if body.get("pattern") and body.get("matcher"):
+        matches: Any = match
+        return bool(matches(name, body["pattern"], body["matcher"]))
+    return True
