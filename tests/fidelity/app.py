@@ -15,17 +15,17 @@ from celery import Celery, Task, current_task
 
 from bridge import StreamTask, connect
 from streams.bus.topology import Service, add_service
-from tests.fidelity.recording import Recorded, RecordedTask, record, record_signals
+from tests.fidelity import work
+from tests.fidelity.recording import Recorded, record, record_signals
 from tests.fidelity.table import PAIRS, Pair
 from tests.fidelity.work import run_logged
 
 SERVICE = add_service(Service.named("fidelity"))
 
 
-class RecordedStreamTask(Recorded, StreamTask):
-    """Base of the bridged ones."""
-
-    abstract = True
+@functools.cache
+def _base(mixin: type, celerys: type[Task]) -> type[Task]:
+    return type(f"{mixin.__name__}{celerys.__name__}", (mixin, celerys), {"abstract": True})
 
 
 def make_app(name: str, **settings: Any) -> Celery:
@@ -47,10 +47,10 @@ def make_app(name: str, **settings: Any) -> Celery:
     for pair in PAIRS:
         _add_native(app, pair)
         _add_bridged(app, pair)
-    app.task(name="common.note", base=RecordedTask)(note)
-    app.task(name="common.note_new", base=RecordedTask)(note_new)
-    app.task(name="common.total", base=RecordedTask)(total)
-    app.task(name="common.echo", base=RecordedTask)(echo)
+    for function in (note, note_new, total, echo):
+        app.task(shared=False, name=f"common.{function.__name__}", base=_base(Recorded, Task))(function)
+    for each in _classes():
+        app.register_task(each())
     return app
 
 
@@ -63,8 +63,9 @@ def _add_native(app: Celery, pair: Pair) -> None:
     def unbound(*args: Any, **kwargs: Any) -> Any:
         return run_logged(current_task.request.id, pair.work, args, kwargs)
 
-    base = RecordedTask if pair.handlers else Task
-    app.task(name=f"native.{pair.name}", base=base, bind=pair.bind, **pair.options)(_like(pair, bound if pair.bind else unbound))
+    app.task(shared=False, name=f"native.{pair.name}", base=_base(pair.base, Task), bind=pair.bind, **pair.options)(
+        _like(pair, bound if pair.bind else unbound)
+    )
 
 
 def _add_bridged(app: Celery, pair: Pair) -> None:
@@ -76,10 +77,37 @@ def _add_bridged(app: Celery, pair: Pair) -> None:
     def unbound(*args: Any, **kwargs: Any) -> Any:
         return {"args": args, "kwargs": kwargs}
 
-    base = RecordedStreamTask if pair.handlers else StreamTask
     command = f"fidelity.{pair.work.__name__}"
     body = _like(pair, bound if pair.bind else unbound)
-    app.task(name=f"bridged.{pair.name}", base=base, bind=pair.bind, service=SERVICE.name, command=command, **pair.options)(body)
+    app.task(
+        shared=False,
+        name=f"bridged.{pair.name}",
+        base=_base(pair.base, StreamTask),
+        bind=pair.bind,
+        service=SERVICE.name,
+        command=command,
+        **pair.options,
+    )(body)
+
+
+def _classes() -> tuple[type[Task], type[Task]]:
+    """Tasks written as classes; made anew for each app, as Celery binds the class to its app."""
+
+    class NativeClass(Recorded, Task):
+        name = "native.classy"
+
+        def run(self, x: int, y: int) -> Any:
+            return run_logged(self.request.id, work.add, (x, y), {})
+
+    class BridgedClass(Recorded, StreamTask):
+        name = "bridged.classy"
+        service = SERVICE.name
+        command = "fidelity.add"
+
+        def run(self, x: int, y: int) -> Any:
+            return {"args": [x, y], "kwargs": {}}
+
+    return NativeClass, BridgedClass
 
 
 def _like(pair: Pair, body: Callable[..., Any]) -> Callable[..., Any]:

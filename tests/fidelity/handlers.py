@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import validate_call
 
@@ -15,6 +15,7 @@ from workers.job import Job
 
 add_service(Service.named("fidelity"))
 
+# In the worker's own process: one for each of some thousand jobs would take a minute.
 CHEAP = (
     work.echo,
     work.nothing,
@@ -32,17 +33,20 @@ CHEAP = (
     work.order,
     work.one_more,
 )
-LONG = (work.sleep, work.gate, work.gate_then_fail)
+LONG = (work.sleep, work.gate, work.gate_then_fail, work.flaky_gate, work.slow_at_first)
+"""They hold a process of their own, which can be stopped."""
 
 
-def _register(function: Callable[..., Any]) -> None:
+def _register(function: Callable[..., Any], isolation: Literal["process", "inline"]) -> None:
     # Only pydantic's models need it: what crossed the wire as a dict is one again.
     call = validate_call(function) if function is work.order else function
 
-    @handler(f"fidelity.{function.__name__}", settings=WorkSettings)
+    @handler(f"fidelity.{function.__name__}", isolation=isolation, settings=WorkSettings)
     def run(job: Job, data: dict[str, Any]) -> Any:
         return run_logged(job.id, call, data["args"], data["kwargs"])
 
 
-for each in (*CHEAP, *LONG):
-    _register(each)
+for each in CHEAP:
+    _register(each, "inline")
+for each in LONG:
+    _register(each, "process")

@@ -10,7 +10,6 @@ It returns what a user would see; the rest (states, events, signals, handlers, w
 from __future__ import annotations
 
 import threading
-import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -65,6 +64,7 @@ class Kit:
 
     side: Side
     app: Celery
+    eager_app: Celery
     nodes: Nodes
     observer: Observer
     roots: set[str] = field(default_factory=set)
@@ -78,6 +78,10 @@ class Kit:
             return self.app.tasks[f"{self.side}.{name}"]
         except KeyError:
             raise AttributeError(name) from None
+
+    def eagerly(self, name: str) -> Task:
+        """The task in an app with `task_always_eager`."""
+        return self.eager_app.tasks[f"{self.side}.{name}"]
 
     def common(self, name: str) -> Task:
         """An ordinary task on both sides."""
@@ -122,10 +126,14 @@ class Kit:
         """Until it is in one of these states."""
         return str(wait_until(lambda: (state := self.fresh(result).state) in states and state, PATIENCE_SECONDS, f"{result} in {states}"))
 
-    def wait_until_running(self, *results: Any) -> None:
-        """Until the work of each has begun."""
-        ids = {result.id for result in results}
-        wait_until(lambda: ids <= {task_id for task_id, _ in self.nodes.runs()}, PATIENCE_SECONDS, f"{ids} run")
+    def wait_until_running(self, *results: Any, times: int = 1) -> None:
+        """Until the work of each has begun so often."""
+
+        def running() -> bool:
+            runs = [task_id for task_id, _ in self.nodes.runs()]
+            return all(runs.count(result.id) >= times for result in results)
+
+        wait_until(running, PATIENCE_SECONDS, f"{results} run")
 
     def wait_until_done(self, result: Any, times: int = 1) -> None:
         """Until the events say that it has ended so often: for tasks whose result is ignored."""
@@ -149,8 +157,20 @@ class Kit:
         ids = [getattr(result, "id", result) for result in results]
         self.app.control.revoke(ids[0] if len(ids) == 1 else ids, reply=True, limit=2, timeout=5, **options)
 
-    def in_seconds(self, seconds: float) -> float:
-        return time.time() + seconds
+    def wait_until_received(self, *results: Any) -> None:
+        """Until the Celery worker has each, and waits for it to be due."""
+
+        def received() -> bool:
+            return all(any(event["type"] == "task-received" for event in list(self.observer.events[result.id])) for result in results)
+
+        wait_until(received, PATIENCE_SECONDS, f"{results} are received")
+
+    def wait_until_told(self) -> None:
+        """Until Celery worker and bridge have read every command that was broadcast so far."""
+        self.app.control.ping(timeout=5, limit=2)
+
+    def revoke_by_stamp(self, stamps: dict[str, list[str]], **options: Any) -> None:
+        self.app.control.revoke_by_stamped_headers(stamps, reply=True, limit=2, timeout=5, **options)
 
 
 # ------------------------------------------------------------------------------------------------------- which scenario sent what

@@ -34,8 +34,17 @@ class Labels:
             self._headers.setdefault(line["id"], line["headers"])
             if line["embed"].get("chord"):
                 self._parts.add(line["id"])
+        self._chance_roots = self._roots_by_chance()
         self._name_tasks([(line["id"], line["headers"]["task"], line) for line in publishes] + [(line["id"], line["task"], line) for line in eager])
         self._name_groups(publishes)
+
+    def _roots_by_chance(self) -> set[str]:
+        """The roots of parts of one chord, where they differ: its body gets that of the part that came last."""
+        roots: dict[str, set[str]] = {}
+        for part in self._parts:
+            headers = self._headers[part]
+            roots.setdefault(str(headers.get("group")), set()).add(headers["root_id"])
+        return {root for several in roots.values() if len(several) > 1 for root in several}
 
     def _name_tasks(self, tasks: list[tuple[str, str, Record]]) -> None:
         counts: Counter[str] = Counter()
@@ -69,8 +78,7 @@ class Labels:
             return None
         if task_id == own_id:
             return "itself"
-        group = self._headers.get(task_id, {}).get("group")
-        if task_id in self._parts or (group and self._headers.get(own_id, {}).get("root_id") == task_id):
+        if task_id in self._parts or task_id in self._chance_roots:
             return "a part of a chord"
         return self.names.get(task_id, "<id>")
 

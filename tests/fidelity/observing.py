@@ -95,7 +95,10 @@ class Observer:
 
     def ends(self, task_id: str) -> int:
         """How often it has ended: an attempt that is retried, or a message that is rejected, has too. Of one that its body ignores, or replaces,
-        no event tells.
+        no event tells; and that of a revoked one comes before its state, but its signal after it.
         """
-        told = sum(event["type"] in TERMINAL_EVENTS and not event.get("requeue") for event in list(self.events[task_id]))
-        return told + sum(line["kind"] == "postrun" and line["state"] == IGNORED for line in list(self.lines[task_id]))
+        told = sum(
+            event["type"] in TERMINAL_EVENTS and not event.get("requeue") and event["type"] != "task-revoked" for event in list(self.events[task_id])
+        )
+        written = sum(line["kind"] == "revoked" or (line["kind"] == "postrun" and line["state"] == IGNORED) for line in list(self.lines[task_id]))
+        return int(told + written)

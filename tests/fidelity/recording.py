@@ -13,7 +13,7 @@ from typing import Any
 
 import redis
 from billiard.einfo import ExceptionWithTraceback
-from celery import Task, signals
+from celery import signals
 from celery.exceptions import Retry
 
 from streams.bus.clients import connect as connect_redis
@@ -185,9 +185,3 @@ def record_signals() -> None:
         signals.task_internal_error: _internal_error,
     }.items():
         signal.connect(receiver, dispatch_uid=f"fidelity.{receiver.__name__}", weak=False)
-
-
-class RecordedTask(Recorded, Task):
-    """Base of the ordinary ones."""
-
-    abstract = True

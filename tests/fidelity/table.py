@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from celery import Task
-from celery.exceptions import Ignore, Reject
+from celery.exceptions import Ignore, Reject, SoftTimeLimitExceeded
 
 from tests.fidelity import work
+from tests.fidelity.bases import Called, Clumsy, Curious, Plain, Sending, Stumbling
+from tests.fidelity.recording import Recorded
 from tests.fidelity.work import Broken, count
 
 
@@ -24,8 +26,8 @@ class Pair:
     prepare: Callable[..., None] | None = None
     """Called first in the body, in the Celery worker, with the bound task: retries, rejections and replacements by the body itself."""
     bind: bool = False
-    handlers: bool = True
-    """Whether its base has handlers of its own; without any, Celery takes a shorter way."""
+    base: type = Recorded
+    """Put before Celery's base class, or the bridge's."""
 
 
 def _again(task: Task, value: str, **_: Any) -> None:
@@ -100,16 +102,16 @@ PAIRS = (
     Pair("fail_because", work.fail_because),
     Pair("flaky", work.flaky),
     Pair("sleep", work.sleep),
-    Pair("gate", work.gate),
-    Pair("gate_then_fail", work.gate_then_fail),
+    Pair("gate", work.gate, {"track_started": True}),
+    Pair("gate_then_fail", work.gate_then_fail, {"track_started": True}),
     Pair("big", work.big),
     Pair("big_error", work.big_error),
     Pair("order", work.order, {"pydantic": True}),
     Pair("strict_order", work.order, {"pydantic": True, "pydantic_strict": True}),
     Pair("bound", work.add, bind=True),
     Pair("loose", work.add, {"typing": False}),
-    Pair("plain_echo", work.echo, handlers=False),
-    Pair("plain_fail", work.fail, handlers=False),
+    Pair("plain_echo", work.echo, base=Plain),
+    Pair("plain_fail", work.fail, base=Plain),
     Pair("quiet", work.echo, {"ignore_result": True}),
     Pair("quiet_fail", work.fail, {"ignore_result": True}),
     Pair("quiet_but_errors", work.fail, {"ignore_result": True, "store_errors_even_if_ignored": True}),
@@ -117,6 +119,7 @@ PAIRS = (
     Pair("unsent", work.echo, {"send_events": False}),
     Pair("limited_rate", work.echo, {"rate_limit": "50/s"}),
     Pair("expiring", work.echo, {"expires": 30}),
+    Pair("retried_when_slow", work.slow_at_first, {"soft_time_limit": 1, "autoretry_for": (SoftTimeLimitExceeded,), "max_retries": 1, **SOON}),
     Pair("soft_limited", work.gate, {"soft_time_limit": 1}),
     Pair("hard_limited", work.gate, {"time_limit": 1}),
     Pair("expected", work.fail, {"throws": (KeyError,)}),
@@ -124,7 +127,7 @@ PAIRS = (
     Pair("retried", work.flaky, RETRIED),
     Pair("retried_after", work.flaky_after, RETRIED),
     Pair("retried_option", work.flaky, {"autoretry_for": (ValueError,), "max_retries": 1, "default_retry_delay": 0.1}),
-    Pair("retried_plain", work.flaky, RETRIED, handlers=False),
+    Pair("retried_plain", work.flaky, RETRIED, base=Plain),
     Pair("retried_quiet", work.flaky, RETRIED | {"ignore_result": True}),
     Pair("retried_default", work.flaky, {"autoretry_for": (ValueError,), **SOON}),
     Pair("retried_backoff", work.flaky, {"autoretry_for": (ValueError,), "retry_backoff": 0.1, "retry_backoff_max": 1, "retry_jitter": False}),
@@ -132,7 +135,18 @@ PAIRS = (
     Pair("retried_for_ever", work.flaky, {"autoretry_for": (ValueError,), "retry_kwargs": {"max_retries": None, "countdown": 0.1}}),
     Pair("retried_not_for", work.flaky, {"autoretry_for": (Exception,), "dont_autoretry_for": (Broken,), **SOON}),
     Pair("retried_for_own", work.flaky, {"autoretry_for": (Broken,), **SOON}),
+    Pair("retried_slowly", work.flaky, {"autoretry_for": (ValueError,), "retry_kwargs": {"max_retries": 2, "countdown": 0.8}}),
+    Pair("retried_then_waits", work.flaky_gate, RETRIED | {"track_started": True}),
     Pair("retried_throws", work.flaky, {"autoretry_for": (ValueError,), "throws": (ValueError,), "max_retries": 1, **SOON}),
+    # With a base class of the user's own.
+    Pair("curious", work.echo, base=Curious),
+    Pair("curious_fail", work.fail, base=Curious),
+    Pair("curious_retried", work.flaky, RETRIED, base=Curious),
+    Pair("clumsy", work.echo, base=Clumsy),
+    Pair("clumsy_fail", work.fail, base=Clumsy),
+    Pair("stumbling", work.echo, base=Stumbling),
+    Pair("sending", work.echo, base=Sending),
+    Pair("called", work.echo, base=Called),
     # Decided by the body, in the Celery worker.
     Pair("again", work.echo, SOON, _again, bind=True),
     Pair("again_with", work.echo, SOON, _again_with, bind=True),

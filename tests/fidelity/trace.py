@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
@@ -34,7 +35,7 @@ NOT_COMPARED = frozenset(
 NOT_OF_EVENTS = frozenset({"uuid", "root_id", "parent_id", "timestamp", "local_received", "clock", "utcoffset", "type", "pid", "hostname", "state"})
 PRESENT_IN_EVENTS = frozenset({"runtime", "traceback", "eta", "expires"})
 EXECUTION = frozenset(
-    {"prerun", "postrun", "before_start", "on_success", "on_failure", "on_retry", "after_return", "success", "failure", "retry"},
+    {"prerun", "postrun", "before_start", "on_success", "on_failure", "on_retry", "after_return", "success", "failure", "retry", "asked", "called"},
 )
 MOMENT_SECONDS = 60
 CELERY_KEYS = ("celery-taskset-meta-", META)
@@ -70,7 +71,8 @@ def trace(kit: Kit, observed: Any, leftovers: Leftovers, metas: dict[str, Record
             ),
             "sent events": [_event(event, labels) for event in observer.events[task_id] if event["type"] == "task-sent"],
             "events": _events(sorted(observer.events[task_id], key=_moment), labels),
-            "states": [_state(meta, labels) for meta in observer.states[task_id]],
+            # Each node may store REVOKED, for instance.
+            "states": [state for state, _ in groupby(_state(meta, labels) for meta in observer.states[task_id])],
             "meta": _meta(metas.get(task_id), labels),
             "runs": {function: number for (each, function), number in runs.items() if each == task_id},
         }

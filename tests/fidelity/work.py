@@ -111,6 +111,18 @@ def flaky_after(value: Any, key: str, failures: int = 1) -> Any:
     return flaky(key, failures, "ValueError", value)
 
 
+def flaky_gate(key: str) -> Any:
+    """Fails first, then waits."""
+    flaky(key)
+    return gate(key)
+
+
+def slow_at_first(key: str) -> Any:
+    if count(key) == 1:
+        gate(key)
+    return "faster"
+
+
 def sleep(seconds: float, value: Any = "slept") -> Any:
     time.sleep(seconds)
     return value

@@ -171,12 +171,6 @@ def two_groups_in_a_chain(kit: Kit) -> Any:
 
 
 @scenario
-def three_groups_in_a_chain(kit: Kit) -> Any:
-    first, second = group(kit.echo.s(1), kit.echo.s(2)), group(kit.total.s(), kit.echo.s())
-    return kit.outcome(chain(first, second, group(kit.echo.s(), kit.echo.s())).apply_async())
-
-
-@scenario
 def a_group_of_one_in_a_chain(kit: Kit) -> Any:
     return kit.outcome(chain(kit.echo.s(1), group(kit.add.s(1)), kit.total.s()).apply_async())
 
