@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +20,26 @@ from streams.embedded import EmbeddedServer
 from tests import servers
 from tests.fidelity import kit as kits
 from tests.fidelity import recording
-from tests.fidelity.kit import SCENARIOS, SIDES, Kit, Side
+from tests.fidelity.kit import SCENARIOS, SIDES, Kit, Scenario, Side
 from tests.fidelity.nodes import Nodes
 from tests.fidelity.observing import META, Observer, Record
 from tests.fidelity.trace import Leftovers, trace
 from tests.waiting import wait_until
 
-AT_ONCE = 48
-"""Scenarios that run at the same time; most of them wait."""
+
+class Stage(Enum):
+    """Scenarios that run side by side."""
+
+    TIMED = "timed"
+    """They are about moments, and few: with nothing else on the machine, so that a second is long enough."""
+    PLAIN = "plain"
+    EAGER = "eager"
+    """Not beside others: Celery's guard against `get()` within a task is one for the whole process."""
+
+
+STAGES = {Stage.TIMED: 128, Stage.PLAIN: 48, Stage.EAGER: 1}
+"""How many run at once."""
+SUBJECTS = {"revoking": Stage.TIMED, "expiry_and_limits": Stage.TIMED, "eager": Stage.EAGER}
 QUIET_SECONDS = 20.0
 
 for module in sorted((Path(__file__).parent / "scenarios").glob("*.py")):
@@ -71,12 +84,12 @@ def traces(request: pytest.FixtureRequest, caller: Celery, fidelity_nodes: Nodes
     began = time.monotonic()
     with Observer(caller, fidelity_nodes.redis) as observer:
         kits_of = {(each.name, side): Kit(side, caller, caller.eager, fidelity_nodes, observer) for each in chosen for side in SIDES}
-        with ThreadPoolExecutor(AT_ONCE) as threads:
-            alone = {key: kit for key, kit in kits_of.items() if SCENARIOS[key[0]].subject == "eager"}
-            futures = {key: threads.submit(_observe, kit, SCENARIOS[key[0]].function) for key, kit in kits_of.items() if key not in alone}
-            observed = {key: future.result() for key, future in futures.items()}
-            # Not beside the others: Celery's guard against `get()` within a task is one for the whole process.
-            observed |= {key: threads.submit(_observe, kit, SCENARIOS[key[0]].function).result() for key, kit in alone.items()}
+        observed: dict[tuple[str, Side], Any] = {}
+        for stage, at_once in STAGES.items():
+            with ThreadPoolExecutor(at_once) as threads:
+                mine = {key: kit for key, kit in kits_of.items() if _stage(SCENARIOS[key[0]]) is stage}
+                futures = {key: threads.submit(_observe, kit, SCENARIOS[key[0]].function) for key, kit in mine.items()}
+                observed |= {key: future.result() for key, future in futures.items()}
         _wait_for_quiet(list(kits_of.values()), fidelity_nodes)
         leftovers = _leftovers(fidelity_nodes)
         metas = _metas(fidelity_nodes)
@@ -86,6 +99,10 @@ def traces(request: pytest.FixtureRequest, caller: Celery, fidelity_nodes: Nodes
     if path := os.environ.get("FIDELITY_TRACES"):
         Path(path).write_text(json.dumps({f"{name} {side}": value for (name, side), value in made.items()}, indent=1))
     return copy.deepcopy(made)
+
+
+def _stage(scenario: Scenario) -> Stage:
+    return SUBJECTS.get(scenario.subject, Stage.PLAIN)
 
 
 def _scenario_of(item: pytest.Item) -> str:

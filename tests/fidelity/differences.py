@@ -54,6 +54,28 @@ def _eta(task: Record) -> None:
         message.pop("eta", None)
 
 
+@_each_task
+def _without_outcome(task: Record) -> None:
+    kinds = {"prerun", "before_start", "postrun"}
+    task["attempts"] = [said for said in task["attempts"] if not {line["kind"] for line in said} <= kinds]
+
+
+@_each_task
+def _killed(task: Record) -> None:
+    if "TimeLimitExceeded" not in str(task["meta"]):
+        return
+    task["attempts"] = sorted({line["kind"] for said in task["attempts"] for line in said})
+    task["other signals"] = sorted({line["kind"] for line in task["other signals"]})
+    task["events"] = {name: sorted({event["type"] for event in events}) for name, events in task["events"].items() if name != "in order"}
+    for state in (*task["states"], task["meta"]):
+        state.pop("traceback")
+
+
+@_each_task
+def _ran(task: Record) -> None:
+    task.pop("runs")
+
+
 def _error(value: Any) -> None:
     """That there is an error, and where, but not which."""
     if isinstance(value, dict):
@@ -73,6 +95,19 @@ ALWAYS: dict[str, Difference] = {
 }
 NAMED: dict[str, Difference] = {
     "no job": Difference("`task-started` tells that a job runs: a task that its own body ends (Ignore, Reject, replace) has none", _not_started),
+    "terminated": Difference(
+        "`task_prerun` and `before_start` are called when a job's outcome is known: of a terminated one there is none. Celery has called them before, and "
+        "a pool process that gets SIGTERM calls `task_postrun` without a state",
+        _without_outcome,
+    ),
+    "killed": Difference(
+        "Celery ends a task at its hard limit by killing the pool process: `task_prerun` there, handlers and errbacks in the worker, twice, no traceback "
+        "stored, and an event that doesn't name the error. A bridged task fails like by any other error",
+        _killed,
+    ),
+    "late start": Difference(
+        "`before_start` is called when the job's outcome is known: what it raises is the task's error, but the job has run", _ran
+    ),
     "payload": Difference(
         "arguments that pydantic refuses are BadPayload, by key and never by value; its own error doesn't survive Celery's JSON", _error
     ),

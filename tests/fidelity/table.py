@@ -135,7 +135,7 @@ PAIRS = (
     Pair("retried_for_ever", work.flaky, {"autoretry_for": (ValueError,), "retry_kwargs": {"max_retries": None, "countdown": 0.1}}),
     Pair("retried_not_for", work.flaky, {"autoretry_for": (Exception,), "dont_autoretry_for": (Broken,), **SOON}),
     Pair("retried_for_own", work.flaky, {"autoretry_for": (Broken,), **SOON}),
-    Pair("retried_slowly", work.flaky, {"autoretry_for": (ValueError,), "retry_kwargs": {"max_retries": 2, "countdown": 0.8}}),
+    Pair("retried_slowly", work.flaky, {"autoretry_for": (ValueError,), "retry_kwargs": {"max_retries": 2, "countdown": 5}}),
     Pair("retried_then_waits", work.flaky_gate, RETRIED | {"track_started": True}),
     Pair("retried_throws", work.flaky, {"autoretry_for": (ValueError,), "throws": (ValueError,), "max_retries": 1, **SOON}),
     # With a base class of the user's own.
