@@ -6,7 +6,8 @@ import contextlib
 import os
 import signal
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -164,10 +165,10 @@ class Stack:
 
     # ------------------------------------------------------------------------------------------------------------------------- processes
 
-    def celery(self, name: str = "celery", *arguments: str) -> Process:
+    def celery(self, name: str = "celery", *arguments: str, **environment: str) -> Process:
         """A Celery worker with one pool process."""
         common = ("-m", "celery", "-A", "tests.bridged_app", "worker", "-c", "1", "-n", f"{name}@%h", "-l", "INFO")
-        return self._process(name, (*common, *arguments), ready=" ready.")
+        return self._process(name, (*common, *arguments), ready=" ready.", **environment)
 
     def bridge(self, name: str = "bridge", **environment: str) -> Process:
         arguments = ("-m", "celery", "-A", "tests.bridged_app", "bridge", "-n", f"{name}@%h")
@@ -249,6 +250,14 @@ class Stack:
             return set(self.states(results)) <= {"SUCCESS"}
 
         wait_until(all_succeeded, timeout, lambda: f"all succeeded; there are {dict(self.states(results))}")
+
+    @contextlib.contextmanager
+    def meanwhile(self, work: Callable[[], Any]) -> Iterator[None]:
+        """While inside, `work` is done in a thread; its error is raised at the end."""
+        with ThreadPoolExecutor(1) as pool:
+            done = pool.submit(work)
+            yield
+            done.result()
 
     def patiently(self, look: Callable[[], T]) -> T:
         """Look at the server until it answers."""
