@@ -10,7 +10,7 @@ from collections import Counter
 
 from bridge.connection import Connection
 from streams.bus import clock
-from streams.bus.topology import MANAGEMENT_CONSUMERS, SERVICES, Service, service
+from streams.bus.topology import MANAGEMENT_CONSUMERS, SERVICES, Service
 from streams.bus.trim import trim
 from streams.jobs import managing
 
@@ -41,7 +41,7 @@ def repair_open(connection: Connection, *, older_than_seconds: float = REPAIR_AF
         if task_id is None:
             connection.client.zrem(connection.keys.open_jobs, publish_id)
             continue
-        each = service(str(name))
+        each = connection.service(str(name))
         step = managing.repair(
             connection.keys,
             each,

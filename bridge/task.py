@@ -20,9 +20,9 @@ from celery import Celery, Task
 from celery.exceptions import Ignore
 from pydantic import ValidationError
 
+from bridge.connection import Connection
 from bridge.dispatch import LANE, dispatch
 from bridge.errors import BadPayload, DeadLettered, JobError, PoisonCommand, RemoteError, RemoteTraceback
-from streams.bus.topology import service as service_named
 from streams.jobs.messages import DeadReason, Result, ResultStatus
 
 _outcome: contextvars.ContextVar[Result | None] = contextvars.ContextVar("bridge_outcome", default=None)
@@ -83,7 +83,7 @@ class StreamTask(Task):
         if lane := options.pop(LANE, None):
             headers[LANE] = lane
         if wanted := headers.get(LANE) or self.lane:
-            service_named(self.service).command_stream(wanted)
+            Connection.of(self.app).service(self.service).command_stream(wanted)
         return super().apply_async(args, kwargs, headers=headers or None, **options)
 
     def _dispatch_or_resume(self, *args: Any, **kwargs: Any) -> Any:
