@@ -196,6 +196,9 @@ class BridgeReader:
         self.pool.apply_async(self._resolve, (reader, entry, won))
 
     async def _handle_status(self, reader: GroupReader, entry: Entry) -> None:
+        if entry.fields.get("kind", "").startswith("worker_"):  # of a worker, not of a job
+            await reader.ack(entry)
+            return
         try:
             self.resumer.show(self.statuses[entry.stream], Status.from_redis_dict(entry.fields))
         except CONNECTION_ERRORS:

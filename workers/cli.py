@@ -14,6 +14,7 @@ from streams.bus.topology import SERVICES, Service, add_service
 from streams.errors import BridgeSystemError
 from workers.handlers import HANDLERS
 from workers.kernel import hide_from_own_jobs
+from workers.naming import worker_name
 from workers.services import ENTRY_POINTS, declare_services, handler_modules, import_handlers, services_with_handlers
 from workers.settings import WorkerSettings
 
@@ -44,9 +45,10 @@ def _service_command(name: str) -> click.Group:
     @click.group(name, invoke_without_command=True, help=f"Run jobs of the service {name}.")
     @click.option("--concurrency", "-c", type=click.IntRange(1, 256), default=1, show_default=True, help="Jobs at a time.")
     @click.option("--import", "imports", multiple=True, metavar="MODULE", help="Module that registers handlers; may be given more than once.")
+    @click.option("--hostname", "-n", default=f"{name}@%h", show_default=True, help="Name of the worker; %h, %n and %d as in Celery's.")
     @click.option("--loglevel", default="INFO", show_default=True)
     @click.pass_context
-    def start(ctx: click.Context, concurrency: int, imports: tuple[str, ...], loglevel: str) -> None:
+    def start(ctx: click.Context, concurrency: int, imports: tuple[str, ...], hostname: str, loglevel: str) -> None:
         if ctx.invoked_subcommand is None:
             logging.basicConfig(level=loglevel.upper(), format=LOG_FORMAT, stream=sys.stderr)
             modules = (*known, *imports)
@@ -55,7 +57,11 @@ def _service_command(name: str) -> click.Group:
                     f"nobody says where the handlers of {name} are: name their module with --import MODULE, or in STREAMS_SERVICES, "
                     f"or as an entry point of {ENTRY_POINTS}"
                 )
-            _start_worker(name, concurrency, modules)
+            try:
+                named = worker_name(hostname, name)
+            except ValueError as exc:
+                raise click.UsageError(f"--hostname: {exc}") from None
+            _start_worker(name, concurrency, modules, named)
 
     for module in known:
         if _has_commands(module):
@@ -73,7 +79,7 @@ def _has_commands(module: str) -> bool:
         return False
 
 
-def _start_worker(name: str, concurrency: int, modules: tuple[str, ...]) -> None:
+def _start_worker(name: str, concurrency: int, modules: tuple[str, ...], worker: str) -> None:
     # Heavy, and `run` and `check` don't need it.
     from workers.runtime import WorkerRuntime
 
@@ -87,7 +93,7 @@ def _start_worker(name: str, concurrency: int, modules: tuple[str, ...]) -> None
             logger.warning("%s", problem)
 
     async def work() -> None:
-        await WorkerRuntime(service, settings=settings, concurrency=concurrency, imports=modules).run()
+        await WorkerRuntime(service, settings=settings, concurrency=concurrency, imports=modules, name=worker).run()
 
     asyncio.run(work())
 

@@ -1,4 +1,4 @@
-"""The four messages of a job. A foreign worker needs no more than these fields; see `streams.bus.messages` for how they look on the wire."""
+"""The messages of jobs and of their workers. A foreign worker needs no more than these fields; see `streams.bus.messages` for how they look on the wire."""
 
 from __future__ import annotations
 
@@ -30,6 +30,14 @@ class StatusKind(StrEnum):
     STARTED = "started"
     PROGRESS = "progress"
     LOG = "log"
+
+
+class WorkerStatusKind(StrEnum):
+    """What a worker tells of itself, on the same stream."""
+
+    ONLINE = "worker_online"
+    HEARTBEAT = "worker_heartbeat"
+    OFFLINE = "worker_offline"
 
 
 class DeadReason(StrEnum):
@@ -156,6 +164,28 @@ class Status(EventMessage):
     def progress(self) -> dict[str, Any]:
         """What `AsyncResult.info` shows."""
         return {"current": self.current, "total": self.total, "message": self.message or "", "worker": self.worker}
+
+
+class WorkerStatus(EventMessage):
+    """How things stand with a worker; it is of no job."""
+
+    kind: WorkerStatusKind
+    worker: str = Field(min_length=1)
+    pid: int
+    concurrency: int
+    active: int = 0
+    """Jobs that run now."""
+    processed: int = 0
+    """Jobs that have ended here since its start, whichever way."""
+    freq: float = Field(gt=0)
+    """Seconds between its heartbeats."""
+    load: Json = None
+    """The machine's load average over 1, 5 and 15 minutes."""
+    versions: Json = None
+    """`{"python": ..., "celery-streams-bridge": ...}`"""
+    task_types: Json = None
+    """The command types that it has handlers for."""
+    at: datetime = Field(default_factory=utc_now)
 
 
 class DeadLetter(Command):
