@@ -17,7 +17,7 @@ from streams.bus.clients import is_passing
 from streams.bus.functions import FunctionCall, call, load_library
 from streams.bus.insist import insist
 from streams.bus.services import declare
-from streams.bus.topology import Keys, Service, service
+from streams.bus.topology import SERVICES, Keys, Service, service
 from streams.errors import FunctionLibraryMissing
 from streams.jobs import resolving
 
@@ -53,6 +53,12 @@ class Connection:
         settings = self._settings or BridgeSettings.load()
         declare(settings.services)
         return settings
+
+    @property
+    def services(self) -> tuple[Service, ...]:
+        """Every service of the code and of the configuration."""
+        _ = self.settings
+        return tuple(SERVICES.values())
 
     def service(self, name: str) -> Service:
         """A service of the code or of the configuration.

@@ -20,7 +20,7 @@ from bridge.resume import ChordClaimed, Resumer, WonResult
 from streams.bus.clients import CONNECTION_ERRORS, connect_async
 from streams.bus.functions import load_library
 from streams.bus.reader import Entry, GroupReader, ensure_group
-from streams.bus.topology import MANAGEMENT_CONSUMERS, SERVICES
+from streams.bus.topology import MANAGEMENT_CONSUMERS
 from streams.errors import DecodeError
 from streams.jobs.messages import Result, Status, unreadable
 from streams.jobs.resolving import SUPERSEDED_STREAM_CAP
@@ -68,9 +68,9 @@ class BridgeReader:
         self.resumer = Resumer(self.connection, group=MANAGEMENT_CONSUMERS, hostname=consumer.hostname, dispatcher=consumer.event_dispatcher)
         self.pool, self.hostname = consumer.pool, consumer.hostname
         self.capacity = max(1, 2 * int(consumer.pool.limit or 1))
-        self.results = {self.connection.keys.stream(service.results): service.name for service in SERVICES.values()}
+        self.results = {self.connection.keys.stream(service.results): service.name for service in self.connection.services}
         """Which service each result stream belongs to: a worker answers for its own service only."""
-        self.statuses = {self.connection.keys.stream(service.status): service.name for service in SERVICES.values()}
+        self.statuses = {self.connection.keys.stream(service.status): service.name for service in self.connection.services}
         self._stop = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._prepared = False
@@ -134,7 +134,7 @@ class BridgeReader:
         """What others rely on is there: the function library, and the workers' groups, also for a worker that makes none."""
         if not self._prepared:
             load_library(self.connection.client)
-            for service in SERVICES.values():
+            for service in self.connection.services:
                 for stream in service.command_streams:
                     ensure_group(self.connection.client, self.connection.keys.stream(stream), service.group)
             self._prepared = True

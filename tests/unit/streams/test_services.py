@@ -50,6 +50,7 @@ def test_the_celery_side_knows_it_once_its_settings_are_read(monkeypatch: pytest
     for settings in (None, BridgeSettings(redis_url="redis://h/0")):
         SERVICES.pop("render", None)
         app = connect(Celery("unit", set_as_current=False), settings)
+        assert "render" in [service.name for service in Connection.of(app).services]
         assert Connection.of(app).service("render").lanes == ("urgent", "normal")
 
 
