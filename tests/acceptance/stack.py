@@ -132,6 +132,7 @@ class Stack:
     def __init__(self, directory: Path, server: EmbeddedServer, broker: EmbeddedServer | None = None, **environment: str) -> None:
         self.directory, self.server, self._broker = directory, server, broker or server
         self.keys = Keys()
+        self.lab = LAB
         self.processes: dict[str, Process] = {}
         self.run_log = directory / "runs"
         self.others: list[DebianServer] = []
@@ -174,8 +175,10 @@ class Stack:
         arguments = ("-m", "celery", "-A", "tests.bridged_app", "bridge", "-n", f"{name}@%h")
         return self._process(name, arguments, ready="bridge: reading results", **environment)
 
-    def worker(self, name: str = "worker", concurrency: int = 1, **environment: str) -> Process:
-        arguments = ("-m", "workers", "lab", "--import", "tests.handlers", "-c", str(concurrency))
+    def worker(
+        self, name: str = "worker", concurrency: int = 1, imports: tuple[str, ...] = ("--import", "tests.handlers"), **environment: str
+    ) -> Process:
+        arguments = ("-m", "workers", "lab", *imports, "-c", str(concurrency))
         return self._process(name, arguments, ready=f"lab: {concurrency} at a time", **environment)
 
     def start(self, *processes: Process) -> None:
@@ -315,7 +318,8 @@ class Stack:
             "delayed": self.redis.zcard(self.keys.delayed(LAB.name)),
             **self._left_at_broker(),
         }
-        for stream, group in ((LAB.commands, LAB.group), (LAB.results, MANAGEMENT_CONSUMERS), (LAB.status, MANAGEMENT_CONSUMERS)):
+        commands = [(stream, LAB.group) for stream in self.lab.command_streams]
+        for stream, group in (*commands, (LAB.results, MANAGEMENT_CONSUMERS), (LAB.status, MANAGEMENT_CONSUMERS)):
             for row in self._groups(stream):
                 if row["name"] == group:
                     left |= {f"pending on {stream}": row["pending"], f"unread on {stream}": len(self._unread(stream, row["last-delivered-id"]))}

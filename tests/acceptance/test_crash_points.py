@@ -34,7 +34,7 @@ def stack(own_server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory, 
     with Stack(tmp_path_factory.mktemp("stack"), own_server, None, **leases) as stack:
         stack.celery("celery", "-P", "solo", **stopping["celery"])
         stack.bridge(**stopping["bridge"])
-        stack.worker(concurrency=4, STREAMS_MAX_DELIVERIES="2", **stopping["worker"])
+        stack.worker("worker", 4, STREAMS_MAX_DELIVERIES="2", TEST_STOP_FILE=str(stop_files["worker"]))
         stack.start()
         yield stack
 
