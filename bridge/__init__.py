@@ -7,6 +7,20 @@ app = connect(Celery("myproj", broker=REDIS, backend=REDIS))
 
 from bridge.connect import connect
 from bridge.errors import BadPayload, DeadLettered, EagerUnavailable, JobError, NotMappable, PoisonCommand, RemoteError
+from bridge.job_info import JobInfo, Progress, Stage
 from bridge.task import StreamTask
 
-__all__ = ["BadPayload", "DeadLettered", "EagerUnavailable", "JobError", "NotMappable", "PoisonCommand", "RemoteError", "StreamTask", "connect"]
+__all__ = [
+    "BadPayload",
+    "DeadLettered",
+    "EagerUnavailable",
+    "JobError",
+    "JobInfo",
+    "NotMappable",
+    "PoisonCommand",
+    "Progress",
+    "RemoteError",
+    "Stage",
+    "StreamTask",
+    "connect",
+]
