@@ -5,8 +5,10 @@ from bridge import StreamTask, connect
 app = connect(Celery("myproj", broker=REDIS, backend=REDIS))
 """
 
+from bridge.configuration import check_configuration
 from bridge.connect import connect
 from bridge.errors import BadPayload, DeadLettered, EagerUnavailable, JobError, NotMappable, PoisonCommand, RemoteError
+from bridge.findings import Finding, Severity
 from bridge.job_info import JobInfo, Progress, Stage
 from bridge.task import StreamTask
 
@@ -14,13 +16,16 @@ __all__ = [
     "BadPayload",
     "DeadLettered",
     "EagerUnavailable",
+    "Finding",
     "JobError",
     "JobInfo",
     "NotMappable",
     "PoisonCommand",
     "Progress",
     "RemoteError",
+    "Severity",
     "Stage",
     "StreamTask",
+    "check_configuration",
     "connect",
 ]
