@@ -31,6 +31,10 @@ class Connection:
     def __init__(self, app: Celery, settings: BridgeSettings | None = None) -> None:
         self.app = app
         self._settings = settings
+        self.is_bridge = False
+        """Whether this process is a bridge: it refuses a configuration that loses jobs."""
+        self.servers_checked = False
+        """Whether `bridge.server_checks` could ask every server."""
 
     @classmethod
     def of(cls, app: Celery) -> Connection:

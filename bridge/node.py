@@ -12,11 +12,14 @@ from typing import Any, Final
 
 import redis
 from celery import bootsteps
+from celery.worker import state as worker_state
 
 from bridge.celery_internals import is_server_away
+from bridge.configuration import EX_CONFIG, log_findings
 from bridge.connection import Connection
 from bridge.maintenance import promote_due, repair_open, trim_done
 from bridge.resume import ChordClaimed, Resumer, WonResult
+from bridge.server_checks import findings_of_servers
 from bridge.stream_workers import heard_of
 from streams.bus.clients import CONNECTION_ERRORS, connect_async
 from streams.bus.functions import load_library
@@ -134,6 +137,10 @@ class BridgeReader:
     def _prepare(self) -> None:
         """What others rely on is there: the function library, and the workers' groups, also for a worker that makes none."""
         if not self._prepared:
+            if not self.connection.servers_checked and log_findings(findings_of_servers(self.connection.app)):
+                worker_state.should_stop = EX_CONFIG
+                self.stop()
+                return
             load_library(self.connection.client)
             for service in self.connection.services:
                 for stream in service.command_streams:
