@@ -18,7 +18,8 @@ from kombu.utils.json import loads
 
 from bridge import celery_internals
 from bridge.connection import Connection
-from bridge.open_jobs import OpenJob, Stage, open_jobs
+from bridge.job_info import Stage
+from bridge.open_jobs import OpenJob, open_jobs
 from bridge.stream_workers import SOFTWARE, StreamWorker, own_version, stream_workers
 from streams.jobs.cancelling import cancel_task
 
