@@ -5,8 +5,27 @@ from bridge import StreamTask, connect
 app = connect(Celery("myproj", broker=REDIS, backend=REDIS))
 """
 
+from bridge.configuration import check_configuration
 from bridge.connect import connect
 from bridge.errors import BadPayload, DeadLettered, EagerUnavailable, JobError, NotMappable, PoisonCommand, RemoteError
+from bridge.findings import Finding, Severity
+from bridge.job_info import JobInfo, Progress, Stage
 from bridge.task import StreamTask
 
-__all__ = ["BadPayload", "DeadLettered", "EagerUnavailable", "JobError", "NotMappable", "PoisonCommand", "RemoteError", "StreamTask", "connect"]
+__all__ = [
+    "BadPayload",
+    "DeadLettered",
+    "EagerUnavailable",
+    "Finding",
+    "JobError",
+    "JobInfo",
+    "NotMappable",
+    "PoisonCommand",
+    "Progress",
+    "RemoteError",
+    "Severity",
+    "Stage",
+    "StreamTask",
+    "check_configuration",
+    "connect",
+]

@@ -1,4 +1,4 @@
-"""What Celery doesn't promise to keep is touched here, and in `bridge.result_backends`. Read and tried against celery 5.7.0.
+"""What Celery does not promise to keep is touched here, and in `bridge.result_backends`; `bridge.celery_names` lists it. Read and tried against celery 5.7.0.
 
 - `rebuild_request`, `trace`: a request made again from what dispatch remembered, run through Celery's own tracer (resume by tracing).
 - `TwoPhaseTask`, `DispatchRequest`: the tracer runs a bridged task when its outcome is known; a Celery worker only dispatches it, so that every signal,

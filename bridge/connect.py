@@ -7,6 +7,7 @@ from typing import Any
 from celery import Celery, signals
 
 from bridge import identity
+from bridge.configuration import EX_CONFIG, check_configuration, log_findings
 from bridge.connection import Connection
 from bridge.result_backends import fence_backend
 from bridge.settings import BridgeSettings
@@ -25,9 +26,20 @@ def connect(app: Celery, settings: BridgeSettings | None = None) -> Celery:
     fence_backend(app, app.streams_connection)
     # Also in producers that only send: the id belongs to the message from its first sending on.
     signals.before_task_publish.connect(_stamp, dispatch_uid="bridge.identity.stamp", weak=False)
+    signals.celeryd_after_setup.connect(_check, dispatch_uid="bridge.configuration.check", weak=False)
     return app
 
 
 def _stamp(headers: dict[str, Any] | None = None, **_: Any) -> None:
     if headers is not None:
         identity.stamp(headers)
+
+
+def _check(instance: Any = None, **_: Any) -> None:
+    """A Celery worker or a bridge is about to start, and its log is set up."""
+    connection = getattr(instance.app, "streams_connection", None)
+    if connection is None:
+        return
+    refused = log_findings(check_configuration(instance.app, sends_events=bool(instance.task_events)))
+    if refused and connection.is_bridge:
+        raise SystemExit(EX_CONFIG)  # of the node, which ends in good order with this exit code

@@ -13,17 +13,16 @@ from typing import Any, Final
 
 import redis
 from celery import Task
-from celery.exceptions import BackendError, ImproperlyConfigured
+from celery.exceptions import BackendError
 from celery.utils.time import maybe_iso8601, maybe_make_aware
 from kombu.utils.json import dumps
 from pydantic import BaseModel
 
 from bridge import celery_internals, identity
+from bridge.configuration import refuse_what_loses_jobs
 from bridge.connection import Connection
-from bridge.result_backends import why_not
 from bridge.states import DISPATCHED
 from streams.bus.codec import encode_json
-from streams.bus.topology import service as service_named
 from streams.errors import PayloadTooLarge
 from streams.jobs import dispatching
 from streams.jobs.messages import Command
@@ -44,8 +43,8 @@ def dispatch(task: Task, payload: Any) -> dispatching.Dispatched:
         SentBack: Redis was away for too long; the message goes back to the broker.
     """
     connection, request = Connection.of(task.app), task.request
-    _refuse_what_loses_jobs(task)
-    service = service_named(task.service)
+    refuse_what_loses_jobs(task)
+    service = connection.service(task.service)
     publish_id, lineage = identity.of_message(vars(request))
     hard, soft = request.timelimit or (None, None)
     command = Command(
@@ -84,16 +83,6 @@ def was_dispatched(task: Task, message: Mapping[str, Any]) -> bool:
     connection = Connection.of(task.app)
     publish_id, _ = identity.of_message(message)
     return bool(connection.client.exists(connection.keys.job(publish_id)))
-
-
-def _refuse_what_loses_jobs(task: Task) -> None:
-    """Settings under which a job could be lost, whoever made them: the task, `task_annotations` or the app."""
-    if not (task.acks_late and task.reject_on_worker_lost):
-        raise ImproperlyConfigured(
-            f"{task.name} is a bridged task: acks_late and reject_on_worker_lost must stay True, or a crash at dispatch loses it"
-        )
-    if reason := why_not(type(task.backend)):
-        raise ImproperlyConfigured(reason)
 
 
 def _plain(task: Task, payload: Any, limit: int) -> Any:

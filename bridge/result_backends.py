@@ -65,9 +65,14 @@ def why_not(backend: type[Backend]) -> str:
     return ""
 
 
+def is_redis(backend: type[Backend]) -> bool:
+    """Whether results are kept in Redis."""
+    return issubclass(backend, RedisBackend)
+
+
 def is_tested(backend: type[Backend]) -> bool:
     """Whether our tests run on it; the others that `why_not` lets pass should work."""
-    return issubclass(backend, RedisBackend) or _is_sqlalchemy(backend)
+    return is_redis(backend) or _is_sqlalchemy(backend)
 
 
 def _is_sqlalchemy(backend: type[Backend]) -> bool:

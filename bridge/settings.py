@@ -20,6 +20,8 @@ class BridgeSettings(StreamsSettings):
     """How long a finished job's ledger entry is kept, so that a late redelivery is recognised: at least as long as the broker's redelivery."""
     mark_days: float = Field(default=30.0, validation_alias="BRIDGE_MARK_DAYS", gt=0)
     """How long the mark beside a Celery result is kept after the last write; longer than the longest job."""
+    longest_job_hours: float | None = Field(default=None, validation_alias="BRIDGE_LONGEST_JOB_HOURS", gt=0)
+    """What a bridge that starts compares lifetimes with, such as `result_expires`. None: the longest time limit, if every bridged task has one, else 7 days."""
     max_resolve_attempts: int = Field(default=5, validation_alias="BRIDGE_MAX_RESOLVE_ATTEMPTS", ge=1)
     """A result that can't be resolved that often makes its task FAILURE, and is parked."""
 

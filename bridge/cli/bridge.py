@@ -8,6 +8,7 @@ import click
 from celery.bin.base import LOG_LEVEL, CeleryDaemonCommand, CeleryOption
 from celery.utils.nodenames import default_nodename, host_format
 
+from bridge.connection import Connection
 from bridge.node import StreamBridge
 from bridge.remote_control import NodeForStreamWorkers  # and its commands take the place of Celery's in this process
 
@@ -22,6 +23,10 @@ from bridge.remote_control import NodeForStreamWorkers  # and its commands take 
 def bridge(ctx: click.Context, /, hostname: str, concurrency: int, loglevel: Any, **_: Any) -> None:
     """Finish tasks inside Celery when their jobs finish on the streams."""
     app = ctx.obj.app
+    try:
+        Connection.of(app).is_bridge = True
+    except LookupError as exc:
+        raise click.UsageError(str(exc)) from None
     app.steps["consumer"].add(StreamBridge)
     app.control.mailbox.node_cls = NodeForStreamWorkers
     name = host_format(default_nodename(hostname))

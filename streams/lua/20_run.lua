@@ -46,6 +46,8 @@ redis.register_function('csb1_take_up', function(keys, args)
   end
   local token = redis.call('HINCRBY', run, 'token', 1)
   redis.call('HSET', run, 'runs', delivery, 'nonce', nonce, 'entry', entry, 'worker', field(sender, 'worker') or '', 'heartbeat', now, 'started_at', moment)
+  redis.call('HSETNX', run, 'first_started_at', moment)
+  redis.call('HDEL', run, 'current', 'total', 'message') -- an earlier run's
   keep_run(run, stands)
   try_xadd(status, 'MAXLEN', '~', cap, '*', unpack(joined(sender, { 'kind', 'started', 'at', moment })))
   return { 'run', tostring(token), tostring(delivery) }

@@ -1,4 +1,4 @@
--- What the management side does beside the straight way: R7 promote_due, R10 cancel, R13 repair, R14 trim.
+-- What the management side does beside the straight way: R7 promote_due, R10 cancel, R13 repair, R14 trim; and what it counts.
 
 -- R7: a delayed command goes back onto its stream; one counter, never reset.
 -- KEYS: commands, delayed, job, run
@@ -90,4 +90,12 @@ redis.register_function('csb1_trim', function(keys, args)
     if not floor or id_before(low, floor) then floor = low end
   end
   return { redis.call('XTRIM', keys[1], 'MINID', args[1], floor), floor }
+end)
+
+-- How many entries lie between two ids, without carrying them out of the server. At most `most` at a time: the server does nothing else meanwhile.
+-- KEYS: stream   ARGV: after this id, before that id, most
+-- Returns {count, id of the last one counted, '' when there are no more}
+redis.register_function('csb1_count_between', function(keys, args)
+  local rows = redis.call('XRANGE', keys[1], '(' .. args[1], '(' .. args[2], 'COUNT', args[3])
+  return { #rows, #rows == tonumber(args[3]) and rows[#rows][1] or '' }
 end)
