@@ -41,6 +41,7 @@ STAGES = {Stage.TIMED: 128, Stage.PLAIN: 48, Stage.EAGER: 1}
 """How many run at once."""
 SUBJECTS = {"revoking": Stage.TIMED, "expiry_and_limits": Stage.TIMED, "eager": Stage.EAGER}
 QUIET_SECONDS = 20.0
+HANDLERS = '{"fidelity": {"handlers": ["tests.fidelity.handlers"]}}'
 
 for module in sorted((Path(__file__).parent / "scenarios").glob("*.py")):
     importlib.import_module(f"tests.fidelity.scenarios.{module.stem}")
@@ -61,7 +62,8 @@ def fidelity_nodes(request: pytest.FixtureRequest, tmp_path_factory: pytest.Temp
 @pytest.fixture(scope="session")
 def caller(fidelity_nodes: Nodes) -> Iterator[Celery]:
     """The app of the processes, in the test's own."""
-    os.environ["TEST_FIDELITY_DIRECTORY"] = str(fidelity_nodes.work_directory)
+    # What runs eagerly runs in a child of this process, which finds the handlers by configuration.
+    os.environ |= {"TEST_FIDELITY_DIRECTORY": str(fidelity_nodes.work_directory), "STREAMS_SERVICES": HANDLERS}
     recording.url = fidelity_nodes.server.url
     module = importlib.import_module("tests.fidelity.app")
     app = module.app
@@ -74,7 +76,8 @@ def caller(fidelity_nodes: Nodes) -> Iterator[Celery]:
     yield app
     app.close()
     app.eager.close()
-    del os.environ["TEST_FIDELITY_DIRECTORY"]
+    for name in ("TEST_FIDELITY_DIRECTORY", "STREAMS_SERVICES"):
+        del os.environ[name]
 
 
 @pytest.fixture(scope="session")
