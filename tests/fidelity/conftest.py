@@ -32,12 +32,14 @@ class Stage(Enum):
 
     TIMED = "timed"
     """They are about moments, and few: with nothing else on the machine, so that a second is long enough."""
+    KILLING = "killing"
+    """Celery's worker loses pool processes, and each time does nothing else for a second."""
     PLAIN = "plain"
     EAGER = "eager"
     """Not beside others: Celery's guard against `get()` within a task is one for the whole process."""
 
 
-STAGES = {Stage.TIMED: 128, Stage.PLAIN: 48, Stage.EAGER: 1}
+STAGES = {Stage.TIMED: 128, Stage.KILLING: 64, Stage.PLAIN: 48, Stage.EAGER: 1}
 """How many run at once."""
 SUBJECTS = {"revoking": Stage.TIMED, "expiry_and_limits": Stage.TIMED, "eager": Stage.EAGER}
 QUIET_SECONDS = 20.0
@@ -105,6 +107,8 @@ def traces(request: pytest.FixtureRequest, caller: Celery, fidelity_nodes: Nodes
 
 
 def _stage(scenario: Scenario) -> Stage:
+    if {"terminated", "killed"} & set(scenario.differences):
+        return Stage.KILLING
     return SUBJECTS.get(scenario.subject, Stage.PLAIN)
 
 

@@ -44,6 +44,14 @@ def _host(task: Record) -> None:
 
 
 @_each_task
+def _value(task: Record) -> None:
+    results = (*(line for said in task["attempts"] for line in said), *task["events"].get("ended", ()), *task["states"], task["meta"])
+    for each in results:
+        for name in ("retval", "result"):
+            each.pop(name, None)
+
+
+@_each_task
 def _not_started(task: Record) -> None:
     task["events"].pop("started", None)
 
@@ -94,6 +102,9 @@ ALWAYS: dict[str, Difference] = {
     "hostname": Difference("the worker of a bridged task is the stream worker that ran its job, or the bridge", _host),
 }
 NAMED: dict[str, Difference] = {
+    "wire": Difference(
+        "a job's result is plain JSON, so that any language can write it: what kombu's JSON brings back as a date or a UUID is its text", _value
+    ),
     "no job": Difference("`task-started` tells that a job runs: a task that its own body ends (Ignore, Reject, replace) has none", _not_started),
     "terminated": Difference(
         "`task_prerun` and `before_start` are called when a job's outcome is known: of a terminated one there is none. Celery has called them before, and "

@@ -103,7 +103,6 @@ PAIRS = (
     Pair("flaky", work.flaky),
     Pair("sleep", work.sleep),
     Pair("gate", work.gate, {"track_started": True}),
-    Pair("gate_then_fail", work.gate_then_fail, {"track_started": True}),
     Pair("big", work.big),
     Pair("big_error", work.big_error),
     Pair("order", work.order, {"pydantic": True}),
