@@ -1,6 +1,6 @@
 """What Celery does not promise to keep is touched here, and in `bridge.result_backends`; `bridge.celery_names` lists it. Read and tried against celery 5.7.0.
 
-- `rebuild_request`, `trace`: a request made again from what dispatch remembered, run through Celery's own tracer (resume by tracing).
+- `rebuild_request`, `finish`: a request made again from what dispatch remembered, run through Celery's own tracer (resume by tracing).
 - `TwoPhaseTask`, `DispatchRequest`: the tracer runs a bridged task when its outcome is known; a Celery worker only dispatches it, so that every signal,
   handler and event comes once.
 - `announce_revoked`: REVOKED, as a Celery worker announces it, and the rest of a chain, which Celery itself leaves PENDING.
@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 import time
@@ -17,7 +18,7 @@ from functools import partial
 from typing import Any
 
 import redis
-from billiard.einfo import ExceptionWithTraceback
+from billiard.einfo import ExceptionInfo, ExceptionWithTraceback
 from celery import Celery, Task, states
 from celery._state import _task_stack
 from celery.app.task import Context
@@ -289,13 +290,55 @@ def rebuild_request(app: Celery, context: dict[str, Any], *, hostname: str, pid:
     return request
 
 
-def trace(app: Celery, request: Request) -> tuple[bool, Any, float]:
-    """Run Celery's own tracer on a request, whose body yields a known outcome: `(failed, return value or exception info, seconds)`.
+def finish(request: Request, body: outcome.Body, runtime: float | None) -> None:
+    """Run Celery's own tracer with a body that yields a known outcome, and do what a Celery worker does with what comes of it.
+
+    Args:
+        request: made again by `rebuild_request`.
+        body: of the task.
+        runtime: seconds that the job took; by default those of the tracer.
 
     Raises:
-        Exception: a server went away meanwhile (see `is_server_away`), or the message of a retry couldn't be sent: the task has no outcome yet.
+        Exception: a server went away meanwhile (see `is_server_away`): the task has no outcome yet.
     """
+    try:
+        retval, info, seconds, text = _trace(request, body)
+    except Exception as exc:
+        if is_server_away(exc):
+            raise
+        request.on_failure(_unwrapped(ExceptionInfo()))  # a handler of the task's own raised it: a worker's pool reports it like that
+        return
+    if not info:
+        request.on_success((False, text, runtime or seconds or 0.0))
+        return
+    if info.state == states.REJECTED and is_server_away(info.retval.reason):  # so Task.retry says that its message can't be sent
+        raise info.retval.reason
+    retval = _unwrapped(retval)
+    retval.traceback = remote_traceback(retval.exception) or retval.traceback
+    request.on_success((True, retval, runtime or seconds or 0.0))
+
+
+def _unwrapped(info: Any) -> Any:
+    """billiard wraps an exception with its traceback; a pool's pipe takes it out."""
+    if isinstance(info.exception, ExceptionWithTraceback):
+        info.exception = info.exception.exc
+    return info
+
+
+class _Terminated(BaseException):
+    """What a body raises whose process is stopped: no outcome for the tracer."""
+
+
+def terminate(request: Request, signum: int) -> None:
+    """REVOKED for a job that was stopped while it ran; `before_start`, prerun and postrun come too, as of a process that ends without an outcome."""
+    with contextlib.suppress(_Terminated):
+        _trace(request, outcome.raising(_Terminated()))
+    announce_revoked(request, "terminated", signum or signal_number(None))
+
+
+def _trace(request: Request, body: outcome.Body) -> Any:
     task: TwoPhaseTask = request.task
+    app = request.app
     if task._tracer is None:
         task._tracer = build_tracer(task.name, task, app.loader, request.hostname, app=app)
     fields = dict(request.request_dict)
@@ -303,24 +346,27 @@ def trace(app: Celery, request: Request) -> tuple[bool, Any, float]:
     fields.update({"args": args, "kwargs": kwargs, "hostname": request.hostname, "is_eager": False}, **embedded)
     fields[_CHILDREN] = [result_from_tuple(child, app=app) for child in fields.get(_CHILDREN) or ()]
     try:
-        retval, info, seconds, text = task._tracer(request.id, args, kwargs, fields)
+        with outcome.yielding(body):
+            return task._tracer(request.id, args, kwargs, fields)
     except Interrupted as exc:
         raise exc.error from None
-    if info and info.state == states.REJECTED:  # what Task.retry raises then
-        raise info.retval.reason if isinstance(info.retval.reason, Exception) else info.retval
-    if not info:
-        return (False, text, seconds or 0.0)
-    if isinstance(retval.exception, ExceptionWithTraceback):  # a pool's pipe takes it out otherwise
-        retval.exception = retval.exception.exc
-    retval.traceback = remote_traceback(retval.exception) or retval.traceback
-    return (True, retval, seconds or 0.0)
 
 
-def announce_revoked(request: Request, *, expired: bool) -> None:
-    """REVOKED for a job that was cancelled while it ran, or had expired: state, event, signal, chord part and chain."""
-    reason = "expired" if expired else "terminated"
-    request._announce_revoked(reason, not expired, None if expired else signal_numbers.signum("TERM"), expired)
+def announce_revoked(request: Request, reason: str, signum: int | None = None) -> None:
+    """REVOKED for a job that was cancelled, or had expired: state, event, signal, chord part and chain.
+
+    Args:
+        request: of the task.
+        reason: `revoked`, `expired` or `terminated`.
+        signum: of the signal that stopped it while it ran.
+    """
+    request._announce_revoked(reason, signum is not None, signum, reason == "expired")
     _fail_revoked_chain(request, reason)
+
+
+def signal_number(name: str | int | None) -> int:
+    """The number of a signal as `revoke` takes it, such as `KILL` or `SIGINT`; SIGTERM by default."""
+    return int(signal_numbers.signum(name or "TERM"))
 
 
 def _fail_revoked_chain(request: Request, reason: str) -> None:

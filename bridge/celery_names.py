@@ -36,6 +36,7 @@ NAMES: Final = (
     Name("celery.app.task", "Task.Request"),
     Name("celery.app.task", "Context"),
     Name("celery.app.task", "Context._children"),
+    Name("billiard.einfo", "ExceptionInfo"),
     Name("billiard.einfo", "ExceptionWithTraceback.exc"),
     # A worker's request.
     Name("celery.worker.request", "Request", ("message", "hostname", "eventer", "app", "headers", "body", "decoded", "task")),

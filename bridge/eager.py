@@ -12,6 +12,7 @@ from celery import Task
 from pydantic import BaseModel
 
 from bridge import outcome, remote_errors
+from bridge.connection import Connection
 from bridge.errors import EagerUnavailable
 from streams.bus.codec import encode_json
 from streams.jobs.messages import Result
@@ -36,12 +37,14 @@ def run_here(task: Task, payload: Any) -> Any:
     data = payload.model_dump(mode="json") if isinstance(payload, BaseModel) else payload
     command = {"schema": "1", "type": task.command, "task_id": task.request.id, "data": data}
     command = {name: value for name, value in command.items() if value is not None}
-    call = [sys.executable, "-m", "workers", "run", task.command, "--service", task.service, "--as-message"]
+    imports = [part for module in Connection.of(task.app).service(task.service).handlers for part in ("--import", module)]
+    call = [sys.executable, "-m", "workers", "run", task.command, "--service", task.service, *imports, "--as-message"]
     done = subprocess.run(call, input=encode_json(command), stdout=subprocess.PIPE, check=False)
     if done.returncode == EXIT_BAD_CALL or not done.stdout:
         raise EagerUnavailable(
             f"{task.name} was called directly or eagerly, and its job can't run here: `{' '.join(call[1:])}` ended with status {done.returncode}; "
-            f"what it said is on stderr. Install the extra of the service ('celery-streams-bridge[{task.service}]') or the module of its handlers"
+            f"what it said is on stderr. Install what runs its jobs ('celery-streams-bridge[{task.service}]'), or name the module of its handlers: "
+            f"Service.named('{task.service}', handlers=('module',)), or STREAMS_SERVICES"
         )
     result = Result.from_redis_dict(json.loads(done.stdout))
     return outcome.of_result(result, remote_errors.classes_named_by(task))()

@@ -92,18 +92,24 @@ class Resumer:
         )
         with identity.running(won.run) as run:
             self.connection.raise_mark(run, BEGUN_RANK)
-            if won.begun.cancelled or result.status in {ResultStatus.CANCELLED, ResultStatus.EXPIRED}:
-                celery_internals.announce_revoked(request, expired=result.status is ResultStatus.EXPIRED and not won.begun.cancelled)
-            else:
-                if result.worker and result.worker != won.begun.announced:
-                    request.send_event("task-started")  # its status is late, or was lost
-                runtime = result.runtime_seconds
-                with outcome.yielding(outcome.of_result(result, remote_errors.classes_named_by(request.task))):
-                    failed, value, seconds = celery_internals.trace(self.app, request)
-                request.on_success((failed, value, runtime or seconds))
+            self._finish(won, request)
         if run.chord_claimed:
             raise ChordClaimed(f"the body of its chord {request.group} isn't sent yet")
         self.close(won)
+
+    def _finish(self, won: WonResult, request: Any) -> None:
+        result, signum = won.result, won.begun.cancelled
+        cancelled = bool(signum) or result.status is ResultStatus.CANCELLED
+        started = result.worker is not None and result.started_at is not None
+        if started and result.worker != won.begun.announced:
+            request.send_event("task-started")  # its status is late, or was lost
+        if cancelled and started:
+            celery_internals.terminate(request, signum)
+        elif cancelled or result.status is ResultStatus.EXPIRED:
+            celery_internals.announce_revoked(request, "revoked" if cancelled else "expired")
+        else:
+            body = outcome.of_result(result, remote_errors.classes_named_by(request.task))
+            celery_internals.finish(request, body, result.runtime_seconds)
 
     def give_up(self, won: WonResult, error: Exception) -> None:
         """A result that can't be resolved, time and again: the task fails with the reason, so that nobody waits for ever.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from datetime import timedelta
 from typing import Final, cast
 
@@ -15,7 +16,9 @@ FLAG_TTL: Final = timedelta(days=1)
 """Must outlive the longest ETA plus queue wait plus redelivery of the broker."""
 
 
-def cancel_task(client: redis.Redis, keys: Keys, task_id: str, *, waiting_only: bool = False, flag_ttl: timedelta = FLAG_TTL) -> dict[str, str]:
+def cancel_task(
+    client: redis.Redis, keys: Keys, task_id: str, *, waiting_only: bool = False, signum: int = signal.SIGTERM, flag_ttl: timedelta = FLAG_TTL
+) -> dict[str, str]:
     """Cancel every open run of a task, and whatever of it is still to be dispatched.
 
     Args:
@@ -23,6 +26,7 @@ def cancel_task(client: redis.Redis, keys: Keys, task_id: str, *, waiting_only: 
         keys: of this deployment.
         task_id: the Celery task id.
         waiting_only: leave alone what a worker has taken up already.
+        signum: the signal that stops a running one, as its events tell.
         flag_ttl: how long a dispatch that is still to come is cancelled.
 
     Returns:
@@ -35,7 +39,7 @@ def cancel_task(client: redis.Redis, keys: Keys, task_id: str, *, waiting_only: 
     for field, publish_id in known.items():
         if field.startswith("publish:"):
             service = str(client.hget(keys.job(publish_id), "service") or "")
-            answer = call(client, managing.cancel(keys, service, publish_id, waiting_only=waiting_only))
+            answer = call(client, managing.cancel(keys, service, publish_id, waiting_only=waiting_only, signum=signum))
             if answer != "unknown":
                 answers[publish_id] = answer
     return answers

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 from streams.bus import clock
 from streams.bus.functions import FunctionCall, flat, verdict
 from streams.bus.topology import Keys, Service
@@ -24,9 +26,9 @@ def promote(keys: Keys, service: Service, publish_id: str, *, stream: str | None
     )
 
 
-def cancel(keys: Keys, service_name: str, publish_id: str, *, waiting_only: bool = False) -> FunctionCall[str]:
+def cancel(keys: Keys, service_name: str, publish_id: str, *, waiting_only: bool = False, signum: int = signal.SIGTERM) -> FunctionCall[str]:
     """R10, for one publish. Returns `accepted`, `too late`, `unknown`, or with `waiting_only` also `running`."""
-    return FunctionCall("cancel", (keys.job(publish_id), keys.run(service_name, publish_id)), (int(waiting_only),), str)
+    return FunctionCall("cancel", (keys.job(publish_id), keys.run(service_name, publish_id)), (int(waiting_only), int(signum)), str)
 
 
 def repair(

@@ -21,8 +21,8 @@ class Begun:
     """`won`; else the result is acknowledged and not to be applied: `superseded`, `repeated` or `unknown` (no such publish)."""
     replay: bool = False
     """This result had begun before: a bridge died over it."""
-    cancelled: bool = False
-    """A cancel was accepted; it overrides any status."""
+    cancelled: int = 0
+    """The signal of the cancel that was accepted, which overrides any status; 0 when there was none."""
     seq: int = 0
     lineage: str = ""
     retries: int = 0
@@ -58,7 +58,7 @@ def begin(
     def parse(reply: Any) -> Begun:
         if reply[0] != "won":
             return Begun(str(reply[0]))
-        return Begun("won", bool(reply[1]), bool(reply[2]), int(reply[3]), str(reply[4]), int(reply[5]), str(reply[6]), str(reply[7]))
+        return Begun("won", bool(reply[1]), int(reply[2]), int(reply[3]), str(reply[4]), int(reply[5]), str(reply[6]), str(reply[7]))
 
     return FunctionCall(
         "begin", (keys.job(publish_id), results, keys.superseded), (group, entry, f"{results} {entry}", superseded_cap, task_id, service_name), parse

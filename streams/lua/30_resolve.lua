@@ -3,7 +3,7 @@
 -- R8: the first result of an open publish wins; a replay is only of the winner.
 -- KEYS: job, results, superseded
 -- ARGV: group, entry, result id (stream and entry), cap of the superseded stream, and whose result it says it is: task id, service of its stream
--- Returns {verdict, replay, cancelled, seq, lineage, retries, context, announced}: won | superseded | repeated | unknown
+-- Returns {verdict, replay, signal of the cancel or 0, seq, lineage, retries, context, announced}: won | superseded | repeated | unknown
 redis.register_function('csb1_begin', function(keys, args)
   local job, results, superseded = unpack(keys)
   local group, entry, result, cap, task_id, service = unpack(args)
@@ -21,7 +21,7 @@ redis.register_function('csb1_begin', function(keys, args)
   end
   redis.call('HSET', job, 'winner', result)
   local ledger = redis.call('HMGET', job, 'cancel', 'seq', 'lineage', 'retries', 'ctx', 'announced')
-  return { 'won', winner and 1 or 0, ledger[1] and 1 or 0, ledger[2], ledger[3], ledger[4], ledger[5], ledger[6] or '' }
+  return { 'won', winner and 1 or 0, ledger[1] or 0, ledger[2], ledger[3], ledger[4], ledger[5], ledger[6] or '' }
 end)
 
 -- R9: the ledger is closed and the result acknowledged; the closed entry stays as a tombstone. A repeat does nothing.

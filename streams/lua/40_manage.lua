@@ -19,14 +19,14 @@ redis.register_function('csb1_promote', function(keys, args)
 end)
 
 -- R10, for one publish of the task: accepted unless a result has already begun.
--- KEYS: job, run   ARGV: 1 when a job that a worker has taken up is to be left alone, else 0
+-- KEYS: job, run   ARGV: 1 when a job that a worker has taken up is to be left alone, else 0; the signal that stops it, for those who ask how
 redis.register_function('csb1_cancel', function(keys, args)
   local job, run = unpack(keys)
   local phase, winner = unpack(redis.call('HMGET', job, 'phase', 'winner'))
   if not phase then return 'unknown' end
   if phase ~= 'open' or winner then return 'too late' end
   if args[1] == '1' and redis.call('HEXISTS', run, 'token') == 1 then return 'running' end
-  redis.call('HSET', job, 'cancel', 1)
+  redis.call('HSET', job, 'cancel', args[2])
   return 'accepted'
 end)
 

@@ -20,7 +20,7 @@ from tests.fidelity.recording import Recorded, record, record_signals
 from tests.fidelity.table import PAIRS, Pair
 from tests.fidelity.work import run_logged
 
-SERVICE = add_service(Service.named("fidelity"))
+SERVICE = add_service(Service.named("fidelity", handlers=("tests.fidelity.handlers",)))
 
 
 @functools.cache

@@ -48,7 +48,7 @@ MUTATIONS: Final = (
     Mutation("what was handed back counts", "redis.call('HINCRBY', run, 'runs', -1)", "redis.call('HINCRBY', run, 'runs', -2)", seed=1157),
     Mutation("the last result wins", "phase ~= 'open' or (winner and winner ~= result)", "phase ~= 'open'", seed=359),
     Mutation("begin opens what is closed", "phase ~= 'open' or (winner and winner ~= result)", "winner and winner ~= result"),
-    Mutation("begin sees no cancel", "ledger[1] and 1 or 0", "0"),
+    Mutation("begin sees no cancel", "ledger[1] or 0", "0"),
     Mutation("begin drops what lost", "if fields and verdict ~= 'repeated' then", "if false then", seed=128),
     Mutation("resolved closes nothing", "redis.call('HSET', job, 'phase', 'closed', 'closed_at', now)", ""),
     Mutation("resolved lets the counter go", "if redis.call('HINCRBY', task, 'open', -1) <= 0 then", "if true then"),

@@ -157,7 +157,7 @@ class World:
             winner = self.winners.setdefault(publish, entry)
             self.require(winner == entry, "R8", f"results {winner} and {entry} of {publish} both win")
             self.require(publish not in self.closed, "R8", f"{publish} begins after it was resolved")
-            self.require(begun.cancelled == (publish in self.accepted), "I6", f"{publish} cancelled: {begun.cancelled}")
+            self.require(bool(begun.cancelled) == (publish in self.accepted), "I6", f"{publish} cancelled: {begun.cancelled}")
             self.require(begun.context == f"ctx of {publish}" and begun.lineage == lineage_of(publish), "R8", f"context of {publish}: {begun}")
         else:
             self.require(publish in self.winners, "R8", f"a result of {publish} is {begun.verdict}, and none has won")
