@@ -107,7 +107,7 @@ def traces(request: pytest.FixtureRequest, caller: Celery, fidelity_nodes: Nodes
 
 
 def _stage(scenario: Scenario) -> Stage:
-    if {"terminated", "killed"} & set(scenario.differences):
+    if scenario.kills:
         return Stage.KILLING
     return SUBJECTS.get(scenario.subject, Stage.PLAIN)
 

@@ -63,9 +63,8 @@ def _eta(task: Record) -> None:
 
 
 @_each_task
-def _without_outcome(task: Record) -> None:
-    kinds = {"prerun", "before_start", "postrun"}
-    task["attempts"] = [said for said in task["attempts"] if not {line["kind"] for line in said} <= kinds]
+def _postrun(task: Record) -> None:
+    task["attempts"] = [[line for line in said if line["kind"] != "postrun"] for said in task["attempts"]]
 
 
 @_each_task
@@ -106,11 +105,7 @@ NAMED: dict[str, Difference] = {
         "a job's result is plain JSON, so that any language can write it: what kombu's JSON brings back as a date or a UUID is its text", _value
     ),
     "no job": Difference("`task-started` tells that a job runs: a task that its own body ends (Ignore, Reject, replace) has none", _not_started),
-    "terminated": Difference(
-        "`task_prerun` and `before_start` are called when a job's outcome is known: of a terminated one there is none. Celery has called them before, and "
-        "a pool process that gets SIGTERM calls `task_postrun` without a state",
-        _without_outcome,
-    ),
+    "sigkill": Difference("SIGKILL leaves a pool process no time to call `task_postrun`; the bridge calls it", _postrun),
     "killed": Difference(
         "Celery ends a task at its hard limit by killing the pool process: `task_prerun` there, handlers and errbacks in the worker, twice, no traceback "
         "stored, and an event that doesn't name the error. A bridged task fails like by any other error",

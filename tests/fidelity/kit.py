@@ -41,18 +41,20 @@ class Scenario:
     function: ScenarioFunction
     differences: tuple[str, ...] = ()
     """Names of the intended differences (`differences.py`) that this scenario shows, beside those of every bridged task."""
+    kills: bool = False
+    """Whether Celery's worker loses a pool process."""
 
 
 SCENARIOS: dict[str, Scenario] = {}
 
 
-def scenario(function: ScenarioFunction | None = None, *, differences: tuple[str, ...] = ()) -> Any:
+def scenario(function: ScenarioFunction | None = None, *, differences: tuple[str, ...] = (), kills: bool = False) -> Any:
     """Register a scenario."""
 
     def register(function: ScenarioFunction) -> ScenarioFunction:
         name = function.__name__
         assert name not in SCENARIOS, f"two scenarios are called {name}"
-        SCENARIOS[name] = Scenario(name, function.__module__.rpartition(".")[2], function, differences)
+        SCENARIOS[name] = Scenario(name, function.__module__.rpartition(".")[2], function, differences, kills)
         return function
 
     return register if function is None else register(function)
@@ -109,10 +111,9 @@ class Kit:
         return AsyncResult(getattr(result, "id", result), app=self.app)
 
     def ended(self, result: Any) -> Any:
-        """What `get` returns or raises, when everything that came of the scenario has ended: `get` raises as soon as one part has failed."""
-        got = self.outcome(result)
+        """What `get` returns or raises, when everything that came of the scenario has ended: before, it is chance which of several errors it meets."""
         self.wait_until_quiet()
-        return got
+        return self.outcome(result)
 
     def seen(self, result: Any) -> dict[str, Any]:
         """State and value as whoever knows only the id sees them, and what they were to `get`."""

@@ -127,10 +127,12 @@ def _attempts(lines: list[Record], labels: Labels) -> list[list[Record]]:
     for line in lines:
         if line["kind"] in EXECUTION:
             where = line["attempt"]
-            if line["kind"] == "prerun" or where not in latest:
+            retries = int(where.partition(":")[0])
+            if line["kind"] == "prerun" or (where not in latest and retries not in dict(attempts)):
                 latest[where] = []
-                attempts.append((int(where.partition(":")[0]), latest[where]))
-            latest[where].append(_line(line, labels))
+                attempts.append((retries, latest[where]))
+            # What the parent of a pool process says of an attempt belongs to it.
+            latest.setdefault(where, dict(attempts)[retries]).append(_line(line, labels))
     return [said for _, said in sorted(attempts, key=itemgetter(0))]
 
 

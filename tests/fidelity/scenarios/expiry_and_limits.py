@@ -90,28 +90,28 @@ def a_soft_time_limit_of_the_call(kit: Kit) -> Any:
     return kit.seen(kit.gate.apply_async((kit.key(),), soft_time_limit=1))
 
 
-@scenario(differences=("killed",))
+@scenario(differences=("killed",), kills=True)
 def a_hard_time_limit_of_the_task(kit: Kit) -> Any:
     return kit.ended(kit.hard_limited.delay(kit.key()))
 
 
-@scenario(differences=("killed",))
+@scenario(differences=("killed",), kills=True)
 def a_hard_time_limit_of_the_call(kit: Kit) -> Any:
     return kit.ended(kit.gate.apply_async((kit.key(),), time_limit=1))
 
 
-@scenario(differences=("killed",))
+@scenario(differences=("killed",), kills=True)
 def a_hard_time_limit_with_links(kit: Kit) -> Any:
     return kit.ended(kit.gate.apply_async((kit.key(),), time_limit=1, link=kit.echo.s(), link_error=kit.common("note_new").s()))
 
 
-@scenario(differences=("killed",))
+@scenario(differences=("killed",), kills=True)
 def a_hard_time_limit_in_a_chord(kit: Kit) -> Any:
     result = chord([kit.gate.s(kit.key()).set(time_limit=1), kit.echo.s(2)], kit.echo.s()).apply_async()
     return [kit.ended(result), kit.fresh(result).state]
 
 
-@scenario(differences=("killed",))
+@scenario(differences=("killed",), kills=True)
 def a_hard_time_limit_in_a_chain(kit: Kit) -> Any:
     last = chain(kit.gate.s(kit.key()).set(time_limit=1), kit.echo.s()).apply_async()
     return [kit.ended(last.parent), kit.fresh(last.parent).state]
