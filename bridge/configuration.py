@@ -17,7 +17,7 @@ from celery.exceptions import ImproperlyConfigured
 from bridge.celery_internals import TwoPhaseTask
 from bridge.connection import Connection
 from bridge.findings import Finding, Severity, refuse, warn
-from bridge.result_backends import is_tested, why_not
+from bridge.result_backends import is_redis, is_tested, why_not
 from bridge.server_checks import findings_of_servers, is_watched
 from streams.jobs.cancelling import FLAG_TTL
 
@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 
 EX_CONFIG: Final = 78
 """Exit code of a bridge that refuses its configuration (`sysexits.h`)."""
+CHORD_UNLOCK: Final = "celery.chord_unlock"
+"""Celery's task that sends the body of a chord where the result backend doesn't count parts."""
 LONGEST_JOB: Final = timedelta(days=7)
 """Supposed for a job whose time limit nobody knows."""
 
@@ -99,6 +101,11 @@ def _backend(app: Celery) -> Iterator[Finding]:
         yield refuse("result_backend", _name(kind), reason, "result_backend to a redis:// URL, or see docs/brokers-and-backends.md")
     elif not is_tested(kind):
         yield warn("result_backend", _name(kind), "it isn't tested with bridged tasks", "result_backend to Redis or a database, if in doubt")
+    unlock = app.tasks[CHORD_UNLOCK]
+    if not reason and not is_redis(kind) and not (unlock.acks_late and unlock.reject_on_worker_lost):
+        why = "with this result backend it sends the bodies of chords, and a Celery worker that is killed meanwhile loses its chord"
+        to_set = f'task_annotations = {{"{CHORD_UNLOCK}": {{"acks_late": True, "reject_on_worker_lost": True}}}}'
+        yield warn(f"acks_late of {CHORD_UNLOCK}", repr(unlock.acks_late), why, to_set)
 
 
 def _serializers(app: Celery) -> Iterator[Finding]:

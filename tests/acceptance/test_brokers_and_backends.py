@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 
 import pytest
 from celery import chain, chord
 from celery.exceptions import TaskRevokedError
 from celery.result import AsyncResult
 
-from bridge import RemoteError
+from bridge import JobInfo, RemoteError, Stage
 from streams.embedded import EmbeddedServer
 from tests import servers
 from tests.acceptance.other_servers import DebianServer, Postgres, RabbitMQ
@@ -66,6 +67,12 @@ def test_success(stack: Stack) -> None:
     result = stack.send("echo", value=1, nested={"list": [1, 2.5, None, "ä"]})
     assert stack.get(result) == {"value": 1, "nested": {"list": [1, 2.5, None, "ä"]}}
     assert len(stack.runs(result)) == 1
+    stack.wait_for_rest()
+    info = JobInfo.of(result)
+    assert (info.stage, info.state, info.deliveries) == (Stage.DONE, "SUCCESS", 1)
+    assert info.finished_at is not None
+    assert info.started_at is not None
+    assert timedelta(0) <= info.finished_at - info.started_at < timedelta(minutes=1)
 
 
 def test_progress(stack: Stack) -> None:
@@ -144,3 +151,20 @@ def test_a_job_that_ends_while_the_database_is_away(stack: Stack) -> None:
     database.start()
     assert stack.get(result) == {"slept": 1.5}
     assert len(stack.runs(result)) == 1
+
+
+@pytest.mark.parametrize("stack", [WAYS["rabbitmq-and-postgres"]], ids=["postgres"], indirect=True)
+def test_a_chord_whose_body_was_to_be_sent_by_a_killed_worker(stack: Stack) -> None:
+    """Celery's chord_unlock looks each second; whenever the worker dies, the message comes back, and the body runs once."""
+    celery = stack.processes["celery"]
+    body = chord([stack.task("echo", value=1), stack.task("sleep", seconds=3)], stack.task("echo", value="body"), app=stack.caller)()
+    last = body.parent.results[1]
+    stack.wait_for_states([last], "PROGRESS")
+    for _ in range(3):
+        celery.wait_for("Task celery.chord_unlock")
+        celery.crash()
+        celery.end()
+        stack.start(celery)
+    assert stack.get(body) == {"value": "body"}
+    stack.wait_for_rest()
+    assert len(stack.runs(body)) == 1
