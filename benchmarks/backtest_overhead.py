@@ -27,11 +27,11 @@ from rich.table import Table
 
 from examples.candles import make_candles
 from tasks.local_stack import LocalStack
-from tests.fidelity.conftest import market
-from tests.fidelity.conftest import write_markets as write_snapshot
+from tests.equality.conftest import market
+from tests.equality.conftest import write_markets as write_snapshot
 
 ROOT = Path(__file__).resolve().parent.parent
-PLAIN = ROOT / "tests" / "fidelity" / "plain_freqtrade.py"
+PLAIN = ROOT / "tests" / "equality" / "plain_freqtrade.py"
 STRATEGIES = ROOT / "examples" / "strategies"
 STRATEGY = "EmaCross"
 PAIRS = ("BTC/USDT", "ETH/USDT", "SOL/USDT")

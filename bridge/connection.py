@@ -17,7 +17,8 @@ from streams.bus.clients import connect as connect_redis
 from streams.bus.clients import is_passing
 from streams.bus.functions import FunctionCall, call, load_library
 from streams.bus.insist import insist
-from streams.bus.topology import Keys
+from streams.bus.services import declare
+from streams.bus.topology import SERVICES, Keys, Service, service
 from streams.errors import FunctionLibraryMissing
 
 logger = logging.getLogger(__name__)
@@ -49,8 +50,25 @@ class Connection:
 
     @cached_property
     def settings(self) -> BridgeSettings:
-        """Read from the environment on first use, so that importing an app needs none."""
-        return self._settings or BridgeSettings.load()
+        """Read from the environment on first use, so that importing an app needs none; the services that they name are known from then on."""
+        settings = self._settings or BridgeSettings.load()
+        declare(settings.services)
+        return settings
+
+    @property
+    def services(self) -> tuple[Service, ...]:
+        """Every service of the code and of the configuration."""
+        _ = self.settings
+        return tuple(SERVICES.values())
+
+    def service(self, name: str) -> Service:
+        """A service of the code or of the configuration.
+
+        Raises:
+            UnknownService: lists the known ones.
+        """
+        _ = self.settings
+        return service(name)
 
     @property
     def keys(self) -> Keys:

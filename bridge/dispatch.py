@@ -23,7 +23,6 @@ from bridge.configuration import refuse_what_loses_jobs
 from bridge.connection import Connection
 from bridge.states import DISPATCHED
 from streams.bus.codec import encode_json
-from streams.bus.topology import service as service_named
 from streams.errors import PayloadTooLarge
 from streams.jobs import dispatching
 from streams.jobs.messages import Command
@@ -45,7 +44,7 @@ def dispatch(task: Task, payload: Any) -> dispatching.Dispatched:
     """
     connection, request = Connection.of(task.app), task.request
     refuse_what_loses_jobs(task)
-    service = service_named(task.service)
+    service = connection.service(task.service)
     publish_id, lineage = identity.of_message(vars(request))
     hard, soft = request.timelimit or (None, None)
     command = Command(

@@ -10,7 +10,7 @@ from collections import Counter
 
 from bridge.connection import Connection
 from streams.bus import clock
-from streams.bus.topology import MANAGEMENT_CONSUMERS, SERVICES, Service, service
+from streams.bus.topology import MANAGEMENT_CONSUMERS, Service
 from streams.bus.trim import trim
 from streams.jobs import managing
 
@@ -23,7 +23,7 @@ REPAIR_AFTER_SECONDS = 60.0
 def promote_due(connection: Connection) -> int:
     """Put delayed commands whose time has come back on their streams (protocol R7); returns how many."""
     promoted = 0
-    for each in SERVICES.values():
+    for each in connection.services:
         due = connection.client.zrangebyscore(connection.keys.delayed(each.name), "-inf", clock.now_ms(), start=0, num=1_000)
         for publish_id in map(str, due):
             # A worker wrote it: what is no stream of its own service isn't written to.
@@ -41,7 +41,7 @@ def repair_open(connection: Connection, *, older_than_seconds: float = REPAIR_AF
         if task_id is None:
             connection.client.zrem(connection.keys.open_jobs, publish_id)
             continue
-        each = service(str(name))
+        each = connection.service(str(name))
         step = managing.repair(
             connection.keys,
             each,
@@ -63,7 +63,7 @@ def repair_open(connection: Connection, *, older_than_seconds: float = REPAIR_AF
 def trim_done(connection: Connection) -> dict[str, int]:
     """Remove what every group is done with from the command and result streams (protocol R14); returns what was removed, by stream."""
     removed: dict[str, int] = {}
-    for each in SERVICES.values():
+    for each in connection.services:
         for stream in (*each.command_streams, each.results):
             done = connection.call(trim(connection.keys.stream(stream)))
             if done.removed:

@@ -24,9 +24,9 @@ from bridge.stream_workers import heard_of
 from streams.bus.clients import CONNECTION_ERRORS, connect_async
 from streams.bus.functions import load_library
 from streams.bus.reader import Entry, GroupReader, ensure_group
-from streams.bus.topology import MANAGEMENT_CONSUMERS, SERVICES
+from streams.bus.topology import MANAGEMENT_CONSUMERS
 from streams.errors import DecodeError
-from streams.jobs.messages import Result, Status, WorkerKind, WorkerStatus, unreadable
+from streams.jobs.messages import Result, Status, WorkerStatus, WorkerStatusKind, unreadable
 from streams.jobs.resolving import SUPERSEDED_STREAM_CAP
 from streams.redact import without_password
 
@@ -72,9 +72,9 @@ class BridgeReader:
         self.resumer = Resumer(self.connection, group=MANAGEMENT_CONSUMERS, hostname=consumer.hostname, dispatcher=consumer.event_dispatcher)
         self.pool, self.hostname = consumer.pool, consumer.hostname
         self.capacity = max(1, 2 * int(consumer.pool.limit or 1))
-        self.results = {self.connection.keys.stream(service.results): service.name for service in SERVICES.values()}
+        self.results = {self.connection.keys.stream(service.results): service.name for service in self.connection.services}
         """Which service each result stream belongs to: a worker answers for its own service only."""
-        self.statuses = {self.connection.keys.stream(service.status): service.name for service in SERVICES.values()}
+        self.statuses = {self.connection.keys.stream(service.status): service.name for service in self.connection.services}
         self._stop = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._prepared = False
@@ -142,7 +142,7 @@ class BridgeReader:
                 self.stop()
                 return
             load_library(self.connection.client)
-            for service in SERVICES.values():
+            for service in self.connection.services:
                 for stream in service.command_streams:
                     ensure_group(self.connection.client, self.connection.keys.stream(stream), service.group)
             self._prepared = True
@@ -206,7 +206,7 @@ class BridgeReader:
     async def _handle_status(self, reader: GroupReader, entry: Entry) -> None:
         service = self.statuses[entry.stream]
         try:
-            if entry.fields.get("kind") in set(WorkerKind):
+            if entry.fields.get("kind") in set(WorkerStatusKind):
                 heard_of(self.connection, service, WorkerStatus.from_redis_dict(entry.fields), self.resumer.dispatcher)
             else:
                 self.resumer.show(service, Status.from_redis_dict(entry.fields))

@@ -6,22 +6,12 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 
 from bridge.connection import Connection
+from bridge.job_info import Stage
 
 MOST = 10_000
-
-
-class Stage(StrEnum):
-    """Where an open job is."""
-
-    WAITING = "waiting"
-    """Its command is on its stream."""
-    RUNNING = "running"
-    DELAYED = "delayed"
-    """It waits for its next delivery."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +24,7 @@ class OpenJob:
     context: str
     """Celery's request, as dispatch remembered it (JSON)."""
     stage: Stage
+    """Waiting, running or delayed."""
     worker: str
     """Which runs it, or ran it last; "" when none has."""
     started_at: float | None

@@ -18,9 +18,9 @@ from kombu.utils.json import loads
 
 from bridge import celery_internals
 from bridge.connection import Connection
-from bridge.open_jobs import OpenJob, Stage, open_jobs
+from bridge.job_info import Stage
+from bridge.open_jobs import OpenJob, open_jobs
 from bridge.stream_workers import SOFTWARE, StreamWorker, own_version, stream_workers
-from streams.bus.topology import service as service_named
 from streams.jobs.cancelling import cancel_task
 
 logger = logging.getLogger(__name__)
@@ -125,7 +125,7 @@ def _stats(app: Any, worker: StreamWorker, **_: Any) -> Any:
         "uptime": None,
         "prefetch_count": 0,
         "pool": {"implementation": f"{SOFTWARE}: stream worker", "max-concurrency": status.concurrency, "running": status.active},
-        "broker": {"transport": "redis streams", "virtual_host": service_named(worker.service).commands},
+        "broker": {"transport": "redis streams", "virtual_host": Connection.of(app).service(worker.service).commands},
         "rusage": {},
         "versions": status.versions,
     }
@@ -138,9 +138,11 @@ def _registered(app: Any, worker: StreamWorker, **_: Any) -> Any:
     )
 
 
-def _queues(_app: Any, worker: StreamWorker, **_: Any) -> Any:
-    stream = service_named(worker.service).commands
-    return [{"name": stream, "routing_key": stream, "exchange": {"name": "", "type": "stream"}, "durable": True, "auto_delete": False}]
+def _queues(app: Any, worker: StreamWorker, **_: Any) -> Any:
+    streams = Connection.of(app).service(worker.service).command_streams
+    return [
+        {"name": each, "routing_key": each, "exchange": {"name": "", "type": "stream"}, "durable": True, "auto_delete": False} for each in streams
+    ]
 
 
 _ANSWERS: Final[dict[str, Callable[..., Any]]] = {

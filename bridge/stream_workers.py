@@ -13,12 +13,16 @@ from bridge.connection import Connection
 from streams.bus import clock
 from streams.bus.codec import decode_json, encode_json
 from streams.errors import DecodeError
-from streams.jobs.messages import WorkerKind, WorkerStatus
+from streams.jobs.messages import WorkerStatus, WorkerStatusKind
 
 logger = logging.getLogger(__name__)
 
 SOFTWARE: Final = "celery-streams-bridge"
-_EVENTS: Final = {WorkerKind.ONLINE: "worker-online", WorkerKind.HEARTBEAT: "worker-heartbeat", WorkerKind.OFFLINE: "worker-offline"}
+_EVENTS: Final = {
+    WorkerStatusKind.ONLINE: "worker-online",
+    WorkerStatusKind.HEARTBEAT: "worker-heartbeat",
+    WorkerStatusKind.OFFLINE: "worker-offline",
+}
 STALE_SECONDS: Final = 10.0
 """A heartbeat that was read later than that is no news: the bridge was away."""
 FORGOTTEN_SECONDS: Final = 86_400.0
@@ -44,7 +48,7 @@ class StreamWorker:
     @property
     def alive(self) -> bool:
         """Whether it was heard of within some heartbeats."""
-        return self.status.kind is not WorkerKind.OFFLINE and self.seconds_ago < STALE_SECONDS + 3 * self.status.freq
+        return self.status.kind is not WorkerStatusKind.OFFLINE and self.seconds_ago < STALE_SECONDS + 3 * self.status.freq
 
 
 def heard_of(connection: Connection, service: str, status: WorkerStatus, dispatcher: Any = None) -> None:

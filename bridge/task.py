@@ -19,10 +19,10 @@ from pydantic import ValidationError
 
 from bridge import outcome
 from bridge.celery_internals import TwoPhaseTask
+from bridge.connection import Connection
 from bridge.dispatch import LANE, dispatch, was_dispatched
 from bridge.eager import run_here
 from bridge.errors import BadPayload, NotMappable
-from streams.bus.topology import service as service_named
 
 _INLINE_TASKS = {"celery.map", "celery.starmap", "celery.chunks"}
 """They call a task's body in their own worker, item by item."""
@@ -71,7 +71,7 @@ class StreamTask(TwoPhaseTask):
         if lane := options.pop(LANE, None):
             headers[LANE] = lane
         if wanted := headers.get(LANE) or self.lane:
-            service_named(self.service).command_stream(wanted)
+            Connection.of(self.app).service(self.service).command_stream(wanted)
         return super().apply_async(args, kwargs, headers=headers or None, **options)
 
     def run(self, *args: Any, **kwargs: Any) -> Any:

@@ -25,7 +25,7 @@ class Settings(BaseSettings):
         try:
             return cls(**overrides)
         except ValidationError as exc:
-            lines = [f"{cls.variable(error['loc'][0])}: {error['msg']}" for error in exc.errors()]
+            lines = [": ".join((cls.variable(error["loc"][0]), *_path(error["loc"][1:]), error["msg"])) for error in exc.errors()]
             raise SettingsError("bad settings:\n  " + "\n  ".join(lines)) from None
 
     def problems(self) -> list[str]:
@@ -39,3 +39,8 @@ class Settings(BaseSettings):
         if info is not None and isinstance(info.validation_alias, str):
             return info.validation_alias
         return str(cls.model_config.get("env_prefix", "") + str(field)).upper()
+
+
+def _path(within: tuple[int | str, ...]) -> tuple[str, ...]:
+    """Where in a variable's value the mistake is, if that can be told."""
+    return (".".join(map(str, within)),) if within else ()

@@ -13,6 +13,7 @@ from celery import Celery
 from bridge import DeadLettered, StreamTask, connect
 from bridge.connection import Connection
 from streams.bus.topology import Service, add_service
+from tests import stopping
 
 add_service(Service.named("lab"))
 
@@ -85,3 +86,6 @@ def promote_due() -> int:
     from bridge.maintenance import promote_due as promote
 
     return promote(Connection.of(app))
+
+
+stopping.install()

@@ -41,6 +41,7 @@ from typing import Any, Literal, NoReturn
 from pydantic import BaseModel, ConfigDict, Field
 
 from streams.settings import Settings
+from tests import stopping
 from workers import Job, JobCancelled, Retryable, SoftTimeLimit, handler
 
 PRELOAD = ("numpy.random", "no_such_module_for_tests")
@@ -352,3 +353,6 @@ def _open_files() -> dict[str, str]:
         with contextlib.suppress(OSError):  # the listing's own
             files[link.name] = str(link.readlink())
     return files
+
+
+stopping.install()

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import os
 import signal
-import socket
 from uuid import uuid4
 
 import redis
@@ -17,11 +16,13 @@ from streams.bus.reader import Entry, GroupReader
 from streams.bus.topology import Service
 from streams.errors import DecodeError
 from streams.jobs import running
-from streams.jobs.messages import Command, DeadReason, JobErrorInfo
+from streams.jobs.messages import Command, DeadReason, JobErrorInfo, WorkerStatus, WorkerStatusKind
 from streams.jobs.running import Delivery
 from streams.redact import without_password
 from workers.decision import StopReason
 from workers.handlers import HANDLERS
+from workers.naming import worker_name
+from workers.presence import Presence, load_average, versions
 from workers.run import JobRun
 from workers.settings import WorkerSettings
 from workers.starting import JobStarter
@@ -36,7 +37,7 @@ KILL_SECONDS = 10.0
 class WorkerRuntime:
     """One worker process of a service."""
 
-    def __init__(self, service: Service, *, settings: WorkerSettings, concurrency: int, imports: tuple[str, ...]) -> None:
+    def __init__(self, service: Service, *, settings: WorkerSettings, concurrency: int, imports: tuple[str, ...], name: str = "%h") -> None:
         """Prepare a worker.
 
         Args:
@@ -44,9 +45,10 @@ class WorkerRuntime:
             settings: see `WorkerSettings`.
             concurrency: jobs at a time.
             imports: modules that register the handlers.
+            name: as Celery's `-n`, see `workers.naming`.
         """
         self.service, self.settings, self.concurrency = service, settings, concurrency
-        self.name = f"{service.name}@{socket.gethostname()}"
+        self.name = worker_name(name, service.name)
         # A name of its own: two processes that share one would hold each other's entries.
         self.consumer = f"{self.name}:{os.getpid()}:{uuid4().hex[:6]}"
         self.jobs = JobStarter(imports)
@@ -60,6 +62,7 @@ class WorkerRuntime:
             handed_back_idle_ms=running.HANDED_BACK_IDLE_MS // 2,
             in_order=True,
         )
+        self.processed = 0
         self._runs: dict[asyncio.Task[None], JobRun | None] = {}
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
@@ -72,8 +75,11 @@ class WorkerRuntime:
         await self.jobs.prepare()
         logger.info("%s: %d at a time, as %s, at %s", self.service.name, self.concurrency, self.consumer, without_password(self.settings.redis_url))
         try:
-            await self._work()
-            await self._drain()
+            async with Presence(
+                self.client, self.settings.keys.stream(self.service.status), self.status, every_seconds=self.settings.heartbeat_seconds
+            ):
+                await self._work()
+                await self._drain()
         finally:
             await self.jobs.close()
             await self.client.aclose()
@@ -83,6 +89,21 @@ class WorkerRuntime:
         if self._stop.is_set():
             self._hurry.set()
         self._stop.set()
+
+    def status(self, kind: WorkerStatusKind) -> WorkerStatus:
+        """How things stand with this worker."""
+        return WorkerStatus(
+            kind=kind,
+            worker=self.name,
+            pid=os.getpid(),
+            concurrency=self.concurrency,
+            active=sum(run is not None and run.token != "" for run in self._runs.values()),
+            processed=self.processed,
+            freq=self.settings.heartbeat_seconds,
+            load=load_average(),
+            versions=versions(),
+            task_types=sorted(HANDLERS),
+        )
 
     async def _work(self) -> None:
         failures = 0
@@ -150,7 +171,8 @@ class WorkerRuntime:
             await self._park_when_hopeless(entry, exc)
         finally:
             self.reader.done(entry)
-            self._runs.pop(task, None)
+            run = self._runs.pop(task, None)
+            self.processed += run is not None and run.token != ""
 
     async def _handle_entry(self, entry: Entry, task: asyncio.Task[None]) -> str:
         try:

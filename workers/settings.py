@@ -23,6 +23,8 @@ class WorkerSettings(StreamsSettings):
     """How long a cancelled job may clean up before SIGTERM, then SIGKILL."""
     drain_seconds: float = Field(default=3600.0, validation_alias="WORKER_DRAIN_SECONDS", ge=0)
     """After SIGTERM, how long running jobs may go on before they are handed back."""
+    heartbeat_seconds: float = Field(default=2.0, validation_alias="WORKER_HEARTBEAT_SECONDS", ge=0.1)
+    """How often a worker says on the status stream that it is there."""
     max_rss_mib: float | None = Field(default=None, validation_alias="WORKER_MAX_RSS_MIB", gt=0)
     """Memory limit of one job's process tree; None is no limit."""
     default_time_limit_seconds: float | None = Field(default=None, validation_alias="WORKER_TIME_LIMIT_SECONDS", gt=0)

@@ -1,7 +1,7 @@
 """Every name of a stream, group or key is built here, and nowhere else.
 
-Streams follow one grammar: `<source>:<destination>:<kind>`, or `<source>:<kind>` for a broadcast. A service is data: a fourth one is a line in
-`SERVICES`. A service may have lanes, each a command stream of its own, `mgmt:<service>:commands:<lane>`, whose workers empty the first before they look
+Streams follow one grammar: `<source>:<destination>:<kind>`, or `<source>:<kind>` for a broadcast. A service is data, and can be added by
+configuration only (`streams.bus.services`). A service may have lanes, each a command stream of its own, `mgmt:<service>:commands:<lane>`, whose workers empty the first before they look
 at the next. The keys that go with jobs:
 
 | key                          | type   | who writes | holds                                                        |
@@ -41,9 +41,13 @@ class Service:
     """Consumer group of the workers on the command streams."""
     lanes: tuple[str, ...] = ()
     """Names of its lanes, the most urgent first; the last is the default."""
+    handlers: tuple[str, ...] = ()
+    """Modules that register its handlers; only its workers import them."""
 
     @classmethod
-    def named(cls, name: str, *, status: str | None = None, group: str | None = None, lanes: tuple[str, ...] = ()) -> Service:
+    def named(
+        cls, name: str, *, status: str | None = None, group: str | None = None, lanes: tuple[str, ...] = (), handlers: tuple[str, ...] = ()
+    ) -> Service:
         """A service by the standard grammar."""
         return cls(
             name=name,
@@ -53,6 +57,7 @@ class Service:
             dead_letters=f"{name}:mgmt:dead_letters",
             group=group or f"{name}_workers",
             lanes=lanes,
+            handlers=handlers,
         )
 
     @property
@@ -93,11 +98,11 @@ def service(name: str) -> Service:
     try:
         return SERVICES[name]
     except KeyError:
-        raise UnknownService(f"unknown service {name!r}; known: {', '.join(sorted(SERVICES))}") from None
+        raise UnknownService(f"unknown service {name!r}; known: {', '.join(sorted(SERVICES))} (STREAMS_SERVICES adds others)") from None
 
 
 def add_service(new: Service) -> Service:
-    """Make a service of your own known; idempotent."""
+    """Make a service of your own known; idempotent. `STREAMS_SERVICES` does it without code."""
     return SERVICES.setdefault(new.name, new)
 
 

@@ -1,4 +1,4 @@
-"""The four messages of a job. A foreign worker needs no more than these fields; see `streams.bus.messages` for how they look on the wire."""
+"""The messages of jobs and of their workers. A foreign worker needs no more than these fields; see `streams.bus.messages` for how they look on the wire."""
 
 from __future__ import annotations
 
@@ -30,6 +30,14 @@ class StatusKind(StrEnum):
     STARTED = "started"
     PROGRESS = "progress"
     LOG = "log"
+
+
+class WorkerStatusKind(StrEnum):
+    """What a worker tells of itself, on the same stream."""
+
+    ONLINE = "worker_online"
+    HEARTBEAT = "worker_heartbeat"
+    OFFLINE = "worker_offline"
 
 
 class DeadReason(StrEnum):
@@ -158,32 +166,23 @@ class Status(EventMessage):
         return {"current": self.current, "total": self.total, "message": self.message or "", "worker": self.worker}
 
 
-class WorkerKind(StrEnum):
-    """What a worker's message about itself tells."""
-
-    ONLINE = "worker_online"
-    HEARTBEAT = "worker_heartbeat"
-    OFFLINE = "worker_offline"
-
-
 class WorkerStatus(EventMessage):
-    """What a worker tells of itself, on the status stream of its service."""
+    """How things stand with a worker; it is of no job."""
 
-    kind: WorkerKind
+    kind: WorkerStatusKind
     worker: str = Field(min_length=1)
-    """Its node name, `<service>@<host>`."""
-    pid: int | None = None
-    concurrency: int = 1
+    pid: int
+    concurrency: int
     active: int = 0
-    """Jobs that it runs."""
+    """Jobs that run now."""
     processed: int = 0
-    """Jobs that it has run since it started."""
+    """Jobs that have ended here since its start, whichever way."""
+    freq: float = Field(gt=0)
+    """Seconds between its heartbeats."""
     load: Json = None
-    """The host's load averages over 1, 5 and 15 minutes."""
-    freq: float = Field(default=2.0, gt=0)
-    """Seconds between heartbeats."""
+    """The machine's load average over 1, 5 and 15 minutes."""
     versions: Json = None
-    """`{package: version}`."""
+    """`{"python": ..., "celery-streams-bridge": ...}`"""
     task_types: Json = None
     """The command types that it has handlers for."""
     at: datetime = Field(default_factory=utc_now)

@@ -6,7 +6,8 @@ import contextlib
 import os
 import signal
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -131,6 +132,7 @@ class Stack:
     def __init__(self, directory: Path, server: EmbeddedServer, broker: EmbeddedServer | None = None, **environment: str) -> None:
         self.directory, self.server, self._broker = directory, server, broker or server
         self.keys = Keys()
+        self.lab = LAB
         self.processes: dict[str, Process] = {}
         self.run_log = directory / "runs"
         self.others: list[DebianServer] = []
@@ -164,17 +166,19 @@ class Stack:
 
     # ------------------------------------------------------------------------------------------------------------------------- processes
 
-    def celery(self, name: str = "celery", *arguments: str) -> Process:
+    def celery(self, name: str = "celery", *arguments: str, **environment: str) -> Process:
         """A Celery worker with one pool process."""
         common = ("-m", "celery", "-A", "tests.bridged_app", "worker", "-c", "1", "-n", f"{name}@%h", "-l", "INFO")
-        return self._process(name, (*common, *arguments), ready=" ready.")
+        return self._process(name, (*common, *arguments), ready=" ready.", **environment)
 
     def bridge(self, name: str = "bridge", **environment: str) -> Process:
         arguments = ("-m", "celery", "-A", "tests.bridged_app", "bridge", "-n", f"{name}@%h")
         return self._process(name, arguments, ready="bridge: reading results", **environment)
 
-    def worker(self, name: str = "worker", concurrency: int = 1, **environment: str) -> Process:
-        arguments = ("-m", "workers", "lab", "--import", "tests.handlers", "-c", str(concurrency))
+    def worker(
+        self, name: str = "worker", concurrency: int = 1, imports: tuple[str, ...] = ("--import", "tests.handlers"), **environment: str
+    ) -> Process:
+        arguments = ("-m", "workers", "lab", *imports, "-c", str(concurrency))
         return self._process(name, arguments, ready=f"lab: {concurrency} at a time", **environment)
 
     def start(self, *processes: Process) -> None:
@@ -250,6 +254,14 @@ class Stack:
 
         wait_until(all_succeeded, timeout, lambda: f"all succeeded; there are {dict(self.states(results))}")
 
+    @contextlib.contextmanager
+    def meanwhile(self, work: Callable[[], Any]) -> Iterator[None]:
+        """While inside, `work` is done in a thread; its error is raised at the end."""
+        with ThreadPoolExecutor(1) as pool:
+            done = pool.submit(work)
+            yield
+            done.result()
+
     def patiently(self, look: Callable[[], T]) -> T:
         """Look at the server until it answers."""
 
@@ -306,7 +318,8 @@ class Stack:
             "delayed": self.redis.zcard(self.keys.delayed(LAB.name)),
             **self._left_at_broker(),
         }
-        for stream, group in ((LAB.commands, LAB.group), (LAB.results, MANAGEMENT_CONSUMERS), (LAB.status, MANAGEMENT_CONSUMERS)):
+        commands = [(stream, LAB.group) for stream in self.lab.command_streams]
+        for stream, group in (*commands, (LAB.results, MANAGEMENT_CONSUMERS), (LAB.status, MANAGEMENT_CONSUMERS)):
             for row in self._groups(stream):
                 if row["name"] == group:
                     left |= {f"pending on {stream}": row["pending"], f"unread on {stream}": len(self._unread(stream, row["last-delivered-id"]))}

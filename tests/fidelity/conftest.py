@@ -1,185 +1,137 @@
-"""Backtests as a worker runs them (a child process each), and freqtrade's own command beside them."""
+"""Runs all chosen scenarios at once, ordinary and bridged, before the first test looks at one."""
 
 from __future__ import annotations
 
+import copy
+import importlib
 import json
 import os
-import subprocess
-import sys
-import zipfile
+import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
+from celery import Celery
 
-ROOT = Path(__file__).parents[2]
-HERE = Path(__file__).parent
-STRATEGIES = ROOT / "examples" / "strategies"
-PAIRS = ("BTC/USDT", "ETH/USDT", "SOL/USDT")
+from streams.embedded import EmbeddedServer
+from tests import servers
+from tests.fidelity import kit as kits
+from tests.fidelity import recording
+from tests.fidelity.kit import SCENARIOS, SIDES, Kit, Side
+from tests.fidelity.nodes import Nodes
+from tests.fidelity.observing import META, Observer, Record
+from tests.fidelity.trace import Leftovers, trace
+from tests.waiting import wait_until
 
+AT_ONCE = 48
+"""Scenarios that run at the same time; most of them wait."""
+QUIET_SECONDS = 20.0
 
-def _environment() -> dict[str, str]:
-    """Ours without anything that would change what a backtest reads."""
-    return {key: value for key, value in os.environ.items() if not key.startswith("FREQTRADE")} | {"PYTHONPATH": str(ROOT)}
+for module in sorted((Path(__file__).parent / "scenarios").glob("*.py")):
+    importlib.import_module(f"tests.fidelity.scenarios.{module.stem}")
 
-
-@dataclass
-class Outcome:
-    """What one job did."""
-
-    directory: Path
-    artifacts: Path
-    result: dict[str, Any] = field(default_factory=dict)
-    error: dict[str, str] = field(default_factory=dict)
-    progress: list[tuple[int, int | None, str]] = field(default_factory=list)
-
-    @property
-    def stored(self) -> Path:
-        """The job's folder of the artifact store."""
-        return self.artifacts / "job"
-
-    @property
-    def stats(self) -> dict[str, Any]:
-        """The strategy's statistics out of freqtrade's own result file."""
-        return stats_of(self.stored / "backtest_results")
-
-
-@dataclass
-class Backtests:
-    """Runs backtests one after the other, each in a child of a warm server."""
-
-    server: subprocess.Popen[str]
-    folder: Path
-    datadir: Path
-    strategies: Path = STRATEGIES
-    markets: Path | None = None
-    base_config: Path | None = None
-    count: int = 0
-
-    def run(self, strategy: str, config: dict[str, Any], *, cancel_at: int | None = None) -> Outcome:
-        self.count += 1
-        outcome = Outcome(self.folder / f"job{self.count}", self.folder / f"artifacts{self.count}")
-        environment = {
-            "FREQTRADE_USER_DATA": self.folder / "user_data",
-            "FREQTRADE_STRATEGIES": self.strategies,
-            "FREQTRADE_DATADIR": self.datadir,
-            "FREQTRADE_MARKETS": self.markets or self.folder / "no-markets",
-            "FREQTRADE_CONFIG": self.base_config or "",
-        }
-        spec = {
-            "directory": str(outcome.directory),
-            "artifacts": str(outcome.artifacts),
-            "environment": {key: str(value) for key, value in environment.items()},
-            "data": {"strategy_name": strategy, "config": config},
-            "cancel_at": cancel_at,
-        }
-        assert self.server.stdin is not None
-        assert self.server.stdout is not None
-        self.server.stdin.write(json.dumps(spec) + "\n")
-        self.server.stdin.flush()
-        assert self.server.stdout.readline() == "done\n"
-        for name, value in json.loads((outcome.directory / "outcome.json").read_text()).items():
-            setattr(outcome, name, value)
-        return outcome
+Traces = dict[tuple[str, Side], Record]
 
 
 @pytest.fixture(scope="session")
-def job_server() -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, str(HERE / "job_server.py")]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=_environment()) as server:
-        yield server
-        assert server.stdin is not None
-        server.stdin.close()
+def fidelity_nodes(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
+    binary = servers.find(request.config.getoption("--server"))
+    with (
+        EmbeddedServer(tmp_path_factory.mktemp("redis"), binary=binary) as server,
+        Nodes(tmp_path_factory.mktemp("fidelity"), server) as nodes,
+    ):
+        yield nodes
 
 
 @pytest.fixture(scope="session")
-def synthetic_candles(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Twenty days of three pairs."""
-    datadir = tmp_path_factory.mktemp("candles")
-    command = [sys.executable, "-m", "examples.candles", str(datadir), "--days", "20", "--timeframes", "1m", "5m", "1h", "--pairs", *PAIRS]
-    subprocess.run(command, check=True, capture_output=True, env=_environment(), cwd=ROOT)
-    return datadir
+def caller(fidelity_nodes: Nodes) -> Iterator[Celery]:
+    """The app of the processes, in the test's own."""
+    os.environ["TEST_FIDELITY_DIRECTORY"] = str(fidelity_nodes.work_directory)
+    recording.url = fidelity_nodes.server.url
+    module = importlib.import_module("tests.fidelity.app")
+    app = module.app
+    app.eager = module.make_app("eager", task_always_eager=True)
+    for each in (app, app.eager):
+        each.conf.update(broker_url=fidelity_nodes.server.celery_url(), result_backend=fidelity_nodes.server.celery_url())
+        each.streams_connection._settings = fidelity_nodes.settings
+        each.finalize()
+    kits.note_what_is_sent()
+    yield app
+    app.close()
+    app.eager.close()
+    del os.environ["TEST_FIDELITY_DIRECTORY"]
 
 
 @pytest.fixture(scope="session")
-def real_candles() -> Path:
-    datadir = Path(os.environ.get("SHARED_CANDLES") or ROOT.parent / "shared" / "data" / "candles")
-    if not datadir.is_dir():
-        pytest.skip(f"no real candles: {datadir} isn't there (SHARED_CANDLES names another folder)")
-    return datadir
+def traces(request: pytest.FixtureRequest, caller: Celery, fidelity_nodes: Nodes) -> Traces:
+    names = dict.fromkeys(_scenario_of(item) for item in request.session.items)
+    chosen = [SCENARIOS[name] for name in names if name]
+    began = time.monotonic()
+    with Observer(caller, fidelity_nodes.redis) as observer:
+        kits_of = {(each.name, side): Kit(side, caller, caller.eager, fidelity_nodes, observer) for each in chosen for side in SIDES}
+        with ThreadPoolExecutor(AT_ONCE) as threads:
+            alone = {key: kit for key, kit in kits_of.items() if SCENARIOS[key[0]].subject == "eager"}
+            futures = {key: threads.submit(_observe, kit, SCENARIOS[key[0]].function) for key, kit in kits_of.items() if key not in alone}
+            observed = {key: future.result() for key, future in futures.items()}
+            # Not beside the others: Celery's guard against `get()` within a task is one for the whole process.
+            observed |= {key: threads.submit(_observe, kit, SCENARIOS[key[0]].function).result() for key, kit in alone.items()}
+        _wait_for_quiet(list(kits_of.values()), fidelity_nodes)
+        leftovers = _leftovers(fidelity_nodes)
+        metas = _metas(fidelity_nodes)
+        made = {key: trace(kit, observed[key], leftovers, metas) for key, kit in kits_of.items()}
+        _close_backend(caller)
+    print(f"{len(chosen)} scenarios, ordinary and bridged, in {time.monotonic() - began:.1f} s")
+    if path := os.environ.get("FIDELITY_TRACES"):
+        Path(path).write_text(json.dumps({f"{name} {side}": value for (name, side), value in made.items()}, indent=1))
+    return copy.deepcopy(made)
 
 
-@pytest.fixture
-def backtests(job_server: subprocess.Popen[str], synthetic_candles: Path, tmp_path: Path) -> Backtests:
-    return Backtests(job_server, tmp_path, synthetic_candles)
+def _scenario_of(item: pytest.Item) -> str:
+    """Its name, if it is one: what `-k` left out isn't run."""
+    return str(item.callspec.params["name"]) if "traces" in getattr(item, "fixturenames", ()) and hasattr(item, "callspec") else ""
 
 
-def call_config(**changes: Any) -> dict[str, Any]:
-    """A small valid config for the synthetic candles."""
-    config: dict[str, Any] = {
-        "exchange": {"name": "binance", "pair_whitelist": list(PAIRS)},
-        "stake_currency": "USDT",
-        "stake_amount": 100,
-        "dry_run_wallet": 1000,
-        "max_open_trades": 3,
-    }
-    return config | changes
+def _observe(kit: Kit, function: kits.ScenarioFunction) -> Any:
+    try:
+        return kits.run(kit, function)
+    except BaseException as exc:  # noqa: BLE001 - shown by the scenario's own test
+        return {"scenario failed": f"{type(exc).__name__}: {exc}"}
+    finally:
+        _close_backend(kit.app)
 
 
-def plain_freqtrade(backtests: Backtests, strategy: str, config: dict[str, Any], markets: Path) -> dict[str, Any]:
-    """Run `freqtrade backtesting` on the same inputs, in a process of its own, and return the strategy's statistics."""
-    user_data = backtests.folder / "plain"
-    user_data.mkdir()
-    pricing = {"price_side": "same", "use_order_book": True, "order_book_top": 1}  # freqtrade doesn't start without
-    own = {"dry_run": True, "pairlists": [{"method": "StaticPairList"}], "entry_pricing": pricing, "exit_pricing": pricing} | config
-    (user_data / "config.json").write_text(json.dumps(own))
-    arguments = ["--config", user_data / "config.json", "--userdir", user_data, "--datadir", backtests.datadir]
-    arguments += ["--strategy", strategy, "--strategy-path", backtests.strategies, "--cache", "none", "--export", "trades"]
-    command = [sys.executable, HERE / "plain_freqtrade.py", markets, "backtesting", *arguments]
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, env=_environment(), check=False)
-    assert done.returncode == 0, done.stderr
-    return stats_of(user_data / "backtest_results")
+def _close_backend(app: Celery) -> None:
+    """Celery's backend is one a thread, and is opened again when it is used again."""
+    backend = app.backend
+    backend.result_consumer.stop()
+    backend.result_consumer._pubsub = None
+    backend.client.connection_pool.disconnect()
 
 
-def stats_of(results: Path) -> dict[str, Any]:
-    """One strategy's statistics out of a `backtest_results` folder."""
-    latest = json.loads((results / ".last_result.json").read_text())["latest_backtest"]
-    with zipfile.ZipFile(results / latest) as archive:
-        document = json.loads(archive.read(latest.replace(".zip", ".json")))
-    (stats,) = document["strategy"].values()
-    return dict(stats)
+def _wait_for_quiet(all_kits: list[Kit], nodes: Nodes) -> None:
+    """Until all that was sent has ended; what hasn't by then is told by its scenario's test."""
+    deadline = time.monotonic() + QUIET_SECONDS
+
+    def quiet() -> bool:
+        at_rest = nodes.redis.zcard(nodes.settings.keys.open_jobs) == 0 and not any(
+            kit.observer.unfinished(kit.roots, kit.silent) for kit in all_kits
+        )
+        return at_rest or time.monotonic() > deadline
+
+    wait_until(quiet, QUIET_SECONDS + 10)
 
 
-def market(pair: str, *, price: float, amount: float, smallest_cost: float, fee: float) -> dict[str, Any]:
-    """One market as an exchange gives it, with its own precision, smallest order and fees."""
-    base, quote = pair.split("/")
-    return {
-        "id": base + quote,
-        "symbol": pair,
-        "base": base,
-        "quote": quote,
-        "baseId": base,
-        "quoteId": quote,
-        "type": "spot",
-        "spot": True,
-        "margin": False,
-        "swap": False,
-        "future": False,
-        "option": False,
-        "contract": False,
-        "active": True,
-        "taker": fee,
-        "maker": fee,
-        "precision": {"price": price, "amount": amount},
-        "limits": {"amount": {"min": amount, "max": 1e6}, "price": {"min": price, "max": 1e6}, "cost": {"min": smallest_cost, "max": None}},
-        "info": {},
-    }
+def _leftovers(nodes: Nodes) -> Leftovers:
+    keys = [str(key) for key in nodes.redis.scan_iter(count=1000)]
+    with nodes.redis.pipeline(transaction=False) as pipe:
+        for key in keys:
+            pipe.ttl(key)
+        return Leftovers(dict(zip(keys, pipe.execute(), strict=True)))
 
 
-def write_markets(folder: Path, *markets: dict[str, Any]) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    file = folder / "binance-spot.json"
-    file.write_text(json.dumps({"exchange": "binance", "trading_mode": "spot", "markets": {item["symbol"]: item for item in markets}}))
-    return file
+def _metas(nodes: Nodes) -> dict[str, Record]:
+    keys = [str(key) for key in nodes.redis.scan_iter(match=f"{META}*", count=1000)]
+    values: Any = nodes.redis.mget(keys) if keys else []
+    return {key.removeprefix(META): json.loads(value) for key, value in zip(keys, values, strict=True) if value}

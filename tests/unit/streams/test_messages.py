@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.errors import DecodeError, EncodeError
-from streams.jobs.messages import Command, DeadLetter, JobErrorInfo, Result, ResultStatus, Status, StatusKind
+from streams.jobs.messages import Command, DeadLetter, JobErrorInfo, Result, ResultStatus, Status, StatusKind, WorkerStatus, WorkerStatusKind
 
 TEXT = st.text(min_size=1, max_size=30)
 DATA = st.dictionaries(st.text(max_size=8), st.integers(-1000, 1000) | st.text() | st.lists(st.booleans(), max_size=3), max_size=4)
@@ -27,6 +27,7 @@ MOMENTS = st.datetimes(min_value=datetime(2000, 1, 1), max_value=datetime(2100, 
         publish_id=st.none() | TEXT,
         created_at=MOMENTS,
         time_limit=st.none() | st.floats(0.1, 1e6),
+        soft_time_limit=st.none() | st.floats(0.1, 1e6),
         expires_at=st.none() | MOMENTS,
     )
 )
@@ -48,6 +49,24 @@ def test_a_result_reads_back_as_it_was_sent(result: Result) -> None:
 )
 def test_a_status_reads_back_as_it_was_sent(status: Status) -> None:
     assert Status.from_redis_dict(status.to_redis_dict()) == status
+
+
+def test_a_workers_status_reads_back_as_it_was_sent() -> None:
+    status = WorkerStatus(
+        kind=WorkerStatusKind.HEARTBEAT,
+        worker="render@host",
+        pid=7,
+        concurrency=4,
+        active=2,
+        processed=9,
+        freq=2,
+        load=[0.5, 0.25, 0.0],
+        versions={"python": "3.13.1"},
+        task_types=["render.run"],
+    )
+    fields = status.to_redis_dict()
+    assert (fields["kind"], fields["load"], fields["task_types"]) == ("worker_heartbeat", "[0.5,0.25,0.0]", '["render.run"]')
+    assert WorkerStatus.from_redis_dict(fields) == status
 
 
 def test_four_fields_of_a_foreign_worker_are_a_result() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fidelity.conftest import ROOT, STRATEGIES, Backtests, Outcome, call_config
+from tests.equality.conftest import ROOT, STRATEGIES, Backtests, Outcome, call_config
 
 
 @pytest.fixture

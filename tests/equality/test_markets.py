@@ -14,7 +14,7 @@ from urllib.parse import urlparse
 
 import pytest
 
-from tests.fidelity.conftest import PAIRS, ROOT, Backtests, call_config
+from tests.equality.conftest import PAIRS, ROOT, Backtests, call_config
 
 
 def exchange_info() -> dict[str, object]:

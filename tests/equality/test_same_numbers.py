@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.fidelity.conftest import PAIRS, STRATEGIES, Backtests, Outcome, call_config, market, plain_freqtrade, write_markets
+from tests.equality.conftest import PAIRS, STRATEGIES, Backtests, Outcome, call_config, market, plain_freqtrade, write_markets
 
 WHEN_IT_RAN = {"backtest_run_start_ts", "backtest_run_end_ts"}
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.fidelity.conftest import ROOT, Backtests, call_config
+from tests.equality.conftest import ROOT, Backtests, call_config
 
 RAISES = """
 from freqtrade.strategy import IStrategy

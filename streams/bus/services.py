@@ -1,0 +1,80 @@
+"""Services by configuration only: `STREAMS_SERVICES`, the same on both sides.
+
+STREAMS_SERVICES='{"render": {"handlers": ["render_worker"], "lanes": ["urgent", "normal"]}}'
+STREAMS_SERVICES=@services.toml        # or .json: a table for each service
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+from pydantic_settings import NoDecode
+
+from streams.bus.topology import SERVICES, Service
+from streams.settings import Settings
+
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+$")]
+"""Part of a stream's name, which colons divide."""
+Module = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")]
+
+
+class ServiceSpec(BaseModel):
+    """What can be said of a service."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    handlers: tuple[Module, ...] = ()
+    """Modules that register its handlers; only its workers import them."""
+    lanes: tuple[Name, ...] = ()
+    """The most urgent first; the last is the default."""
+
+    @field_validator("lanes")
+    @classmethod
+    def _differ(cls, lanes: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(lanes)) < len(lanes):
+            raise ValueError("two lanes have the same name")
+        return lanes
+
+
+class ServicesSettings(Settings):
+    """The services that the environment adds, or says more of."""
+
+    services: Annotated[dict[Name, ServiceSpec], NoDecode] = Field(default_factory=dict, validation_alias="STREAMS_SERVICES")
+    """JSON, or `@` and the path of a .toml or .json file."""
+
+    @field_validator("services", mode="before")
+    @classmethod
+    def _read(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        if value.startswith("@"):
+            return _from_file(Path(value[1:]))
+        try:
+            return json.loads(value)
+        except ValueError as exc:
+            raise ValueError(f"is no JSON object ({exc}); a file's path begins with @") from None
+
+
+def declare(services: Mapping[str, ServiceSpec]) -> None:
+    """Make configured services known; what they say counts before what the code said of a service of that name. Idempotent."""
+    for name, spec in services.items():
+        known = SERVICES.get(name) or Service.named(name)
+        SERVICES[name] = replace(known, handlers=spec.handlers or known.handlers, lanes=spec.lanes or known.lanes)
+
+
+def _from_file(path: Path) -> Any:
+    readers = {".toml": tomllib.loads, ".json": json.loads}
+    if path.suffix not in readers:
+        raise ValueError(f"{path} is neither a .toml nor a .json file")
+    try:
+        return readers[path.suffix](path.read_text(encoding="utf-8"))
+    except OSError as exc:
+        raise ValueError(f"{path} can't be read: {exc.strerror or exc}") from None
+    except ValueError as exc:
+        raise ValueError(f"{path} is no valid {path.suffix[1:].upper()}: {exc}") from None

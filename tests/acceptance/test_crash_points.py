@@ -1,0 +1,146 @@
+"""A process dies before and after each effect of the sequences S1 to S4, is started again, and everything is as if it hadn't."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from celery import chain, chord
+from celery.result import AsyncResult
+
+from bridge import RemoteError
+from streams.embedded import EmbeddedServer
+from tests.acceptance.stack import Stack
+from tests.handlers import HandlerError
+from tests.waiting import wait_until
+
+pytestmark = pytest.mark.chaos
+
+Story = Callable[[Stack], None]
+"""Sends something, and says what must have come of it."""
+
+
+@pytest.fixture(scope="module")
+def stop_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """By process."""
+    return {name: tmp_path_factory.mktemp("stop") / name for name in ("celery", "bridge", "worker")}
+
+
+@pytest.fixture(scope="module")
+def stack(own_server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory, stop_files: dict[str, Path]) -> Iterator[Stack]:
+    stopping = {name: {"TEST_STOP_FILE": str(file)} for name, file in stop_files.items()}
+    leases = {"STREAMS_LEASE_SECONDS": "1", "BRIDGE_RESULT_LEASE_SECONDS": "1"}
+    with Stack(tmp_path_factory.mktemp("stack"), own_server, None, **leases) as stack:
+        stack.celery("celery", "-P", "solo", **stopping["celery"])
+        stack.bridge(**stopping["bridge"])
+        stack.worker("worker", 4, STREAMS_MAX_DELIVERIES="2", TEST_STOP_FILE=str(stop_files["worker"]))
+        stack.start()
+        yield stack
+
+
+def linked_chain_in_a_chord(stack: Stack) -> None:
+    """Links, a chain, a chord: each part once, the links under the ids they were given."""
+    link = AsyncResult(f"link-{len(stack.runs())}", app=stack.caller)
+    first = stack.task("echo", value=1).set(link=stack.task("echo", value="link").set(task_id=link.id))
+    body = chord([chain(first, stack.task("echo", value=2)), stack.task("echo", value=3)], stack.caller.signature("lab.total"))()
+    assert stack.get(body) == 5
+    assert stack.get(link) == {"value": "link"}
+    chained, other = body.parent.results
+    stack.wait_for_rest()
+    counts = stack.run_counts([link, chained.parent, chained, other])
+    # A worker that dies over a run has to run it again; nothing else may.
+    assert counts in ({1: 4}, {1: 3, 2: 1}) if stack.processes["worker"].log.count("delivery 2") else counts == {1: 4}
+    left = [key for key in stack.redis.keys(f"*{body.parent.id}*") if stack.redis.ttl(key) == -1]
+    assert left == []  # the claim's "done" is kept for some minutes
+
+
+def failure(stack: Stack) -> None:
+    """An error: the errback runs, the rest of the chain fails."""
+    errback = AsyncResult(f"errback-{len(stack.runs())}", app=stack.caller)
+    end = chain(
+        stack.task("fail", message="on purpose").set(link_error=stack.task("echo", value="errback").set(task_id=errback.id)),
+        stack.task("echo", value="never"),
+    ).apply_async()
+    with pytest.raises((HandlerError, RemoteError), match="on purpose"):
+        stack.get(end)
+    assert stack.get(errback) == {"value": "errback"}
+    stack.wait_for_states([end, end.parent], "FAILURE")
+    stack.wait_for_rest()
+    assert stack.runs(end) == []
+    assert len(stack.runs(errback)) == 1
+
+
+def retry(stack: Stack) -> None:
+    """Passing troubles use its deliveries up, Celery retries it: two runs, a dead letter, a third run."""
+    job = stack.send("retried", failures=2)
+    assert stack.get(job) == {"runs": 3}
+    stack.wait_for_rest()
+    assert [(run.attempt, run.delivery) for run in stack.runs(job)] == [(1, 1), (1, 2), (2, 1)]
+
+
+def cancel(stack: Stack) -> None:
+    """A running job is stopped, and its chord fails."""
+    body = chord([stack.task("sleep", seconds=60), stack.task("echo", value=1)])(stack.caller.signature("lab.total"))
+    sleeping = body.parent.results[0]
+    stack.wait_for_states([sleeping], "STARTED", "PROGRESS")
+    sleeping.revoke(terminate=True)
+    stack.wait_for_states([sleeping], "REVOKED")
+    stack.wait_for_states([body], "FAILURE")
+    stack.wait_for_rest()
+    assert len(stack.runs(sleeping)) == 1
+
+
+def crashing_job(stack: Stack) -> None:
+    """The job kills its process, each time: a dead letter as poison."""
+    job = stack.send("crash", exit=3)
+    stack.wait_for_states([job], "FAILURE")
+    stack.wait_for_rest()
+    assert len(stack.runs(job)) == 2
+    assert [letter["task_id"] for letter in stack.dead_letters()][-1] == job.id
+
+
+POINTS: list[tuple[str, str, Story]] = [
+    # S1 dispatch: R3, DISPATCHED, the acknowledgement.
+    *[("celery", point, linked_chain_in_a_chord) for point in ("before dispatch", "after dispatch", "after put_state DISPATCHED", "after ack")],
+    # S2 worker: R4, R6 finish / retry_later (which also parks).
+    *[("worker", point, linked_chain_in_a_chord) for point in ("after read", "before take_up", "after take_up", "before finish", "after finish")],
+    *[("worker", point, retry) for point in ("before retry_later", "after retry_later")],
+    ("worker", "after heartbeat", cancel),
+    # S3 bridge: R8, mark, link and chain, state, chord part, R9.
+    *[
+        ("bridge", point, linked_chain_in_a_chord)
+        for point in (
+            *("before begin", "after begin", "after put_state mark", "before publish", "after publish", "before put_state SUCCESS"),
+            *("after put_state SUCCESS", "before chord part", "after chord part", "before resolved", "after resolved"),
+        )
+    ],
+    *[("bridge", point, failure) for point in ("after begin", "before put_state FAILURE", "after put_state FAILURE", "after publish")],
+    *[("bridge", point, retry) for point in ("before promote", "after promote", "before publish", "after publish", "after put_state RETRY")],
+    *[("bridge", point, cancel) for point in ("after begin", "before put_state REVOKED", "after put_state REVOKED", "after cancel")],
+    ("bridge", "after begin", crashing_job),
+    # S4 status.
+    *[("bridge", point, linked_chain_in_a_chord) for point in ("before put_state STARTED", "after put_state STARTED")],
+]
+
+
+@pytest.mark.parametrize(("process", "point", "story"), POINTS, ids=[f"{name} {point}, {story.__name__}" for name, point, story in POINTS])
+def test_a_process_that_dies_there_leaves_no_trace(stack: Stack, stop_files: dict[str, Path], process: str, point: str, story: Story) -> None:
+    for each in stack.processes.values():
+        if not each.running:
+            stack.start(each)
+    dying, stop_file = stack.processes[process], stop_files[process]
+    stop_file.write_text(point)
+
+    def start_again() -> bool:
+        if not dying.running:
+            dying.start()
+            return True
+        return False
+
+    with stack.meanwhile(lambda: wait_until(start_again, 60)):
+        story(stack)
+    assert list(stop_file.parent.glob(f"{stop_file.name} of *")) != [], "it never came to that point"
+    for mark in stop_file.parent.glob(f"{stop_file.name} of *"):
+        mark.unlink()
+    assert stack.superseded() == []

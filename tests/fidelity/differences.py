@@ -1,0 +1,108 @@
+"""The intended differences between an ordinary and a bridged task, all of them, each with its reason. Nothing else is forgiven.
+
+`ALWAYS` holds for every bridged task; a scenario names those of `NAMED` that it shows.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from tests.fidelity.observing import Record
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Something that a bridged task does otherwise, on purpose."""
+
+    reason: str
+    forgive: Callable[[Record], None]
+    """Takes it out of a trace, in place; is applied to both traces, so what both have in common may be taken out too."""
+
+
+def _each_task(forgive: Callable[[Record], None]) -> Callable[[Record], None]:
+    def forgive_all(trace: Record) -> None:
+        for task in trace["tasks"].values():
+            forgive(task)
+
+    return forgive_all
+
+
+@_each_task
+def _states_of_a_job(task: Record) -> None:
+    task["states"] = [state for state in task["states"] if state["status"] not in {"DISPATCHED", "STARTED", "PROGRESS"}]
+
+
+@_each_task
+def _host(task: Record) -> None:
+    for event in (*task["events"].get("started", ()), *task["events"].get("ended", ())):
+        event["host"] = "a worker"
+    if task["meta"] is not None and task["meta"].get("worker"):
+        task["meta"]["worker"] = "a worker"
+
+
+@_each_task
+def _not_started(task: Record) -> None:
+    task["events"].pop("started", None)
+
+
+@_each_task
+def _eta(task: Record) -> None:
+    for message in (*task["messages"], *task["sent events"], *task["events"].get("received", ())):
+        message.pop("eta", None)
+
+
+def _error(value: Any) -> None:
+    """That there is an error, and where, but not which."""
+    if isinstance(value, dict):
+        for name, item in value.items():
+            if name in {"error", "says", "exc_type", "exc_message", "exc_module", "exception"} and not isinstance(item, dict):
+                value[name] = "of some kind"
+            else:
+                _error(item)
+    elif isinstance(value, list):
+        for item in value:
+            _error(item)
+
+
+ALWAYS: dict[str, Difference] = {
+    "states": Difference("DISPATCHED, STARTED and PROGRESS tell where a job is; an ordinary task goes from PENDING to its end", _states_of_a_job),
+    "hostname": Difference("the worker of a bridged task is the stream worker that ran its job, or the bridge", _host),
+}
+NAMED: dict[str, Difference] = {
+    "no job": Difference("`task-started` tells that a job runs: a task that its own body ends (Ignore, Reject, replace) has none", _not_started),
+    "payload": Difference(
+        "arguments that pydantic refuses are BadPayload, by key and never by value; its own error doesn't survive Celery's JSON", _error
+    ),
+    "chance": Difference("no difference of the bridge's: when a retry with jitter is due is chance", _eta),
+}
+
+
+def forgiven(trace: Record, names: tuple[str, ...]) -> Record:
+    """The trace without the intended differences."""
+    for difference in (*ALWAYS.values(), *(NAMED[name] for name in names)):
+        difference.forgive(trace)
+    return trace
+
+
+def different_lines(native: Any, bridged: Any, path: str = "") -> list[str]:
+    """Where two traces differ, a line each."""
+    if isinstance(native, dict) and isinstance(bridged, dict):
+        names = [*native, *(name for name in bridged if name not in native)]
+        missing = object()
+        lines = []
+        for name in names:
+            ours, theirs = native.get(name, missing), bridged.get(name, missing)
+            if missing in (ours, theirs):
+                lines.append(f"{path}/{name}: only {'bridged' if ours is missing else 'native'}: {theirs if ours is missing else ours}")
+            else:
+                lines += different_lines(ours, theirs, f"{path}/{name}")
+        return lines
+    if isinstance(native, list) and isinstance(bridged, list) and len(native) == len(bridged):
+        return [line for number, pair in enumerate(zip(native, bridged, strict=True)) for line in different_lines(*pair, f"{path}[{number}]")]
+    if isinstance(native, list) and isinstance(bridged, list):
+        items = list(difflib.ndiff([*map(repr, native)], [*map(repr, bridged)]))
+        return [f"{path} ('-' native, '+' bridged):", *(f"    {item}" for item in items if item[0] in "+-")]
+    return [] if native == bridged else [f"{path}:\n    native:  {native}\n    bridged: {bridged}"]
