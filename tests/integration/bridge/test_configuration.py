@@ -144,6 +144,13 @@ def test_an_ordinary_task_whose_retry_outlasts_the_visibility_timeout_is_named(m
     assert "3600" in only(app).to_set
 
 
+def test_a_countdown_of_beats_that_outlasts_the_visibility_timeout_is_told_but_not_of_a_bridged_task(make_app: MakeApp) -> None:
+    beat = {name: {"task": name, "schedule": 60, "options": {"countdown": 7200}} for name in ("lab.echo", "lab.ordinary")}
+    finding = only(make_app(beat_schedule=beat))  # kombu's default is an hour
+    assert "lab.ordinary" in finding.why
+    assert "lab.echo" not in finding.why
+
+
 def test_without_remote_control_no_revoke_reaches_a_job(make_app: MakeApp) -> None:
     assert found(make_app(worker_enable_remote_control=False)) == [("warn", "worker_enable_remote_control")]
 
