@@ -40,8 +40,8 @@ def make_app(name: str, **settings: Any) -> Celery:
         result_extended=True,
         task_send_sent_event=True,
         worker_send_task_events=True,
-        # A rejected message that goes back is delivered at once.
-        worker_prefetch_multiplier=4,
+        # All messages are taken at once: a task that isn't due for seconds is received meanwhile, whoever waits for a pool process.
+        worker_prefetch_multiplier=0,
         **settings,
     )
     for pair in PAIRS:

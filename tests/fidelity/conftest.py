@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +20,30 @@ from streams.embedded import EmbeddedServer
 from tests import servers
 from tests.fidelity import kit as kits
 from tests.fidelity import recording
-from tests.fidelity.kit import SCENARIOS, SIDES, Kit, Side
+from tests.fidelity.kit import SCENARIOS, SIDES, Kit, Scenario, Side
 from tests.fidelity.nodes import Nodes
 from tests.fidelity.observing import META, Observer, Record
 from tests.fidelity.trace import Leftovers, trace
 from tests.waiting import wait_until
 
-AT_ONCE = 48
-"""Scenarios that run at the same time; most of them wait."""
+
+class Stage(Enum):
+    """Scenarios that run side by side."""
+
+    TIMED = "timed"
+    """They are about moments, and few: with nothing else on the machine, so that a second is long enough."""
+    KILLING = "killing"
+    """Celery's worker loses pool processes, and each time does nothing else for a second."""
+    PLAIN = "plain"
+    EAGER = "eager"
+    """Not beside others: Celery's guard against `get()` within a task is one for the whole process."""
+
+
+STAGES = {Stage.TIMED: 128, Stage.KILLING: 64, Stage.PLAIN: 48, Stage.EAGER: 1}
+"""How many run at once."""
+SUBJECTS = {"revoking": Stage.TIMED, "expiry_and_limits": Stage.TIMED, "eager": Stage.EAGER}
 QUIET_SECONDS = 20.0
+HANDLERS = '{"fidelity": {"handlers": ["tests.fidelity.handlers"]}}'
 
 for module in sorted((Path(__file__).parent / "scenarios").glob("*.py")):
     importlib.import_module(f"tests.fidelity.scenarios.{module.stem}")
@@ -48,7 +64,8 @@ def fidelity_nodes(request: pytest.FixtureRequest, tmp_path_factory: pytest.Temp
 @pytest.fixture(scope="session")
 def caller(fidelity_nodes: Nodes) -> Iterator[Celery]:
     """The app of the processes, in the test's own."""
-    os.environ["TEST_FIDELITY_DIRECTORY"] = str(fidelity_nodes.work_directory)
+    # What runs eagerly runs in a child of this process, which finds the handlers by configuration.
+    os.environ |= {"TEST_FIDELITY_DIRECTORY": str(fidelity_nodes.work_directory), "STREAMS_SERVICES": HANDLERS}
     recording.url = fidelity_nodes.server.url
     module = importlib.import_module("tests.fidelity.app")
     app = module.app
@@ -61,7 +78,8 @@ def caller(fidelity_nodes: Nodes) -> Iterator[Celery]:
     yield app
     app.close()
     app.eager.close()
-    del os.environ["TEST_FIDELITY_DIRECTORY"]
+    for name in ("TEST_FIDELITY_DIRECTORY", "STREAMS_SERVICES"):
+        del os.environ[name]
 
 
 @pytest.fixture(scope="session")
@@ -71,12 +89,12 @@ def traces(request: pytest.FixtureRequest, caller: Celery, fidelity_nodes: Nodes
     began = time.monotonic()
     with Observer(caller, fidelity_nodes.redis) as observer:
         kits_of = {(each.name, side): Kit(side, caller, caller.eager, fidelity_nodes, observer) for each in chosen for side in SIDES}
-        with ThreadPoolExecutor(AT_ONCE) as threads:
-            alone = {key: kit for key, kit in kits_of.items() if SCENARIOS[key[0]].subject == "eager"}
-            futures = {key: threads.submit(_observe, kit, SCENARIOS[key[0]].function) for key, kit in kits_of.items() if key not in alone}
-            observed = {key: future.result() for key, future in futures.items()}
-            # Not beside the others: Celery's guard against `get()` within a task is one for the whole process.
-            observed |= {key: threads.submit(_observe, kit, SCENARIOS[key[0]].function).result() for key, kit in alone.items()}
+        observed: dict[tuple[str, Side], Any] = {}
+        for stage, at_once in STAGES.items():
+            with ThreadPoolExecutor(at_once) as threads:
+                mine = {key: kit for key, kit in kits_of.items() if _stage(SCENARIOS[key[0]]) is stage}
+                futures = {key: threads.submit(_observe, kit, SCENARIOS[key[0]].function) for key, kit in mine.items()}
+                observed |= {key: future.result() for key, future in futures.items()}
         _wait_for_quiet(list(kits_of.values()), fidelity_nodes)
         leftovers = _leftovers(fidelity_nodes)
         metas = _metas(fidelity_nodes)
@@ -86,6 +104,12 @@ def traces(request: pytest.FixtureRequest, caller: Celery, fidelity_nodes: Nodes
     if path := os.environ.get("FIDELITY_TRACES"):
         Path(path).write_text(json.dumps({f"{name} {side}": value for (name, side), value in made.items()}, indent=1))
     return copy.deepcopy(made)
+
+
+def _stage(scenario: Scenario) -> Stage:
+    if {"terminated", "killed"} & set(scenario.differences):
+        return Stage.KILLING
+    return SUBJECTS.get(scenario.subject, Stage.PLAIN)
 
 
 def _scenario_of(item: pytest.Item) -> str:

@@ -44,6 +44,14 @@ def _host(task: Record) -> None:
 
 
 @_each_task
+def _value(task: Record) -> None:
+    results = (*(line for said in task["attempts"] for line in said), *task["events"].get("ended", ()), *task["states"], task["meta"])
+    for each in results:
+        for name in ("retval", "result"):
+            each.pop(name, None)
+
+
+@_each_task
 def _not_started(task: Record) -> None:
     task["events"].pop("started", None)
 
@@ -52,6 +60,28 @@ def _not_started(task: Record) -> None:
 def _eta(task: Record) -> None:
     for message in (*task["messages"], *task["sent events"], *task["events"].get("received", ())):
         message.pop("eta", None)
+
+
+@_each_task
+def _without_outcome(task: Record) -> None:
+    kinds = {"prerun", "before_start", "postrun"}
+    task["attempts"] = [said for said in task["attempts"] if not {line["kind"] for line in said} <= kinds]
+
+
+@_each_task
+def _killed(task: Record) -> None:
+    if "TimeLimitExceeded" not in str(task["meta"]):
+        return
+    task["attempts"] = sorted({line["kind"] for said in task["attempts"] for line in said})
+    task["other signals"] = sorted({line["kind"] for line in task["other signals"]})
+    task["events"] = {name: sorted({event["type"] for event in events}) for name, events in task["events"].items() if name != "in order"}
+    for state in (*task["states"], task["meta"]):
+        state.pop("traceback")
+
+
+@_each_task
+def _ran(task: Record) -> None:
+    task.pop("runs")
 
 
 def _error(value: Any) -> None:
@@ -72,7 +102,23 @@ ALWAYS: dict[str, Difference] = {
     "hostname": Difference("the worker of a bridged task is the stream worker that ran its job, or the bridge", _host),
 }
 NAMED: dict[str, Difference] = {
+    "wire": Difference(
+        "a job's result is plain JSON, so that any language can write it: what kombu's JSON brings back as a date or a UUID is its text", _value
+    ),
     "no job": Difference("`task-started` tells that a job runs: a task that its own body ends (Ignore, Reject, replace) has none", _not_started),
+    "terminated": Difference(
+        "`task_prerun` and `before_start` are called when a job's outcome is known: of a terminated one there is none. Celery has called them before, and "
+        "a pool process that gets SIGTERM calls `task_postrun` without a state",
+        _without_outcome,
+    ),
+    "killed": Difference(
+        "Celery ends a task at its hard limit by killing the pool process: `task_prerun` there, handlers and errbacks in the worker, twice, no traceback "
+        "stored, and an event that doesn't name the error. A bridged task fails like by any other error",
+        _killed,
+    ),
+    "late start": Difference(
+        "`before_start` is called when the job's outcome is known: what it raises is the task's error, but the job has run", _ran
+    ),
     "payload": Difference(
         "arguments that pydantic refuses are BadPayload, by key and never by value; its own error doesn't survive Celery's JSON", _error
     ),

@@ -33,7 +33,7 @@ CHEAP = (
     work.order,
     work.one_more,
 )
-LONG = (work.sleep, work.gate, work.gate_then_fail, work.flaky_gate, work.slow_at_first)
+LONG = (work.sleep, work.gate, work.flaky_gate, work.slow_at_first)
 """They hold a process of their own, which can be stopped."""
 
 

@@ -157,11 +157,11 @@ class Kit:
         ids = [getattr(result, "id", result) for result in results]
         self.app.control.revoke(ids[0] if len(ids) == 1 else ids, reply=True, limit=2, timeout=5, **options)
 
-    def wait_until_received(self, *results: Any) -> None:
+    def wait_until_received(self, *results: Any, times: int = 1) -> None:
         """Until the Celery worker has each, and waits for it to be due."""
 
         def received() -> bool:
-            return all(any(event["type"] == "task-received" for event in list(self.observer.events[result.id])) for result in results)
+            return all(sum(event["type"] == "task-received" for event in list(self.observer.events[result.id])) >= times for result in results)
 
         wait_until(received, PATIENCE_SECONDS, f"{results} are received")
 

@@ -16,8 +16,9 @@ from streams.embedded import EmbeddedServer
 from tests.acceptance.stack import OURS, Process
 
 APP = "tests.fidelity.app"
-CELERY_PROCESSES = 6
-"""Some of the scenarios hold one for a second."""
+CELERY_PROCESSES = 12
+JOBS_AT_ONCE = 12
+"""Some of the scenarios hold one for a second or more."""
 
 
 class Nodes:
@@ -42,7 +43,10 @@ class Nodes:
         lines = {
             "celery": ((*celery, "worker", "-c", str(CELERY_PROCESSES), "-n", "celery@%h", "-l", "INFO"), " ready."),
             "bridge": ((*celery, "bridge", "-n", "bridge@%h"), "bridge: reading results"),
-            "worker": (("-m", "workers", "fidelity", "--import", "tests.fidelity.handlers", "-c", "4"), "fidelity: 4 at a time"),
+            "worker": (
+                ("-m", "workers", "fidelity", "--import", "tests.fidelity.handlers", "-c", str(JOBS_AT_ONCE)),
+                f"fidelity: {JOBS_AT_ONCE} at a time",
+            ),
         }
         self.processes = {
             name: Process(name, arguments, environment, directory / "log" / f"{name}.log", ready=ready) for name, (arguments, ready) in lines.items()

@@ -103,7 +103,6 @@ PAIRS = (
     Pair("flaky", work.flaky),
     Pair("sleep", work.sleep),
     Pair("gate", work.gate, {"track_started": True}),
-    Pair("gate_then_fail", work.gate_then_fail, {"track_started": True}),
     Pair("big", work.big),
     Pair("big_error", work.big_error),
     Pair("order", work.order, {"pydantic": True}),
@@ -135,7 +134,7 @@ PAIRS = (
     Pair("retried_for_ever", work.flaky, {"autoretry_for": (ValueError,), "retry_kwargs": {"max_retries": None, "countdown": 0.1}}),
     Pair("retried_not_for", work.flaky, {"autoretry_for": (Exception,), "dont_autoretry_for": (Broken,), **SOON}),
     Pair("retried_for_own", work.flaky, {"autoretry_for": (Broken,), **SOON}),
-    Pair("retried_slowly", work.flaky, {"autoretry_for": (ValueError,), "retry_kwargs": {"max_retries": 2, "countdown": 0.8}}),
+    Pair("retried_slowly", work.flaky, {"autoretry_for": (ValueError,), "retry_kwargs": {"max_retries": 2, "countdown": 5}}),
     Pair("retried_then_waits", work.flaky_gate, RETRIED | {"track_started": True}),
     Pair("retried_throws", work.flaky, {"autoretry_for": (ValueError,), "throws": (ValueError,), "max_retries": 1, **SOON}),
     # With a base class of the user's own.

@@ -69,7 +69,7 @@ def trace(kit: Kit, observed: Any, leftovers: Leftovers, metas: dict[str, Record
             "other signals": sorted(
                 (_line(line, labels) for line in observer.lines[task_id] if line["kind"] not in EXECUTION | {"publish"}), key=repr
             ),
-            "sent events": [_event(event, labels) for event in observer.events[task_id] if event["type"] == "task-sent"],
+            "sent events": sorted((_event(event, labels) for event in observer.events[task_id] if event["type"] == "task-sent"), key=repr),
             "events": _events(sorted(observer.events[task_id], key=_moment), labels),
             # Each node may store REVOKED, for instance.
             "states": [state for state, _ in groupby(_state(meta, labels) for meta in observer.states[task_id])],

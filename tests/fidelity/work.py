@@ -134,11 +134,6 @@ def gate(key: str, value: Any = "through") -> Any:
     return value
 
 
-def gate_then_fail(key: str) -> NoReturn:
-    gate(key)
-    raise ValueError("behind the gate")
-
-
 def big(size: int) -> str:
     return "x" * size
 

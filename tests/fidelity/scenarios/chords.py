@@ -8,7 +8,7 @@ from celery import chain, chord, group
 
 from tests.fidelity.kit import Kit, scenario
 
-MANY = 100
+MANY = 500
 
 
 @scenario

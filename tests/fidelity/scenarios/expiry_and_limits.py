@@ -9,16 +9,19 @@ from celery import chain, chord, group
 
 from tests.fidelity.kit import Kit, scenario
 
+EARLIER, LATER = 2, 3
+"""Seconds: received and started before the first, due or ended at the second."""
+
 
 @scenario
 def expired_before_it_is_due(kit: Kit) -> Any:
-    return kit.seen(kit.echo.apply_async(("never",), countdown=0.6, expires=0.2))
+    return kit.seen(kit.echo.apply_async(("never",), countdown=LATER, expires=EARLIER))
 
 
 @scenario
 def expired_at_a_moment(kit: Kit) -> Any:
-    expires = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=0.2)
-    return kit.seen(kit.echo.apply_async(("never",), countdown=0.6, expires=expires))
+    expires = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=EARLIER)
+    return kit.seen(kit.echo.apply_async(("never",), countdown=LATER, expires=expires))
 
 
 @scenario
@@ -28,7 +31,7 @@ def expired_long_ago(kit: Kit) -> Any:
 
 @scenario
 def expiry_by_the_tasks_option(kit: Kit) -> Any:
-    return [kit.seen(kit.expiring.delay("in time")), kit.seen(kit.expiring.apply_async(("too late",), countdown=0.6, expires=0.2))]
+    return [kit.seen(kit.expiring.delay("in time")), kit.seen(kit.expiring.apply_async(("too late",), countdown=LATER, expires=EARLIER))]
 
 
 @scenario
@@ -39,35 +42,35 @@ def not_expired_in_time(kit: Kit) -> Any:
 @scenario
 def expiry_passes_while_it_runs(kit: Kit) -> Any:
     """It has started in time."""
-    return kit.seen(kit.sleep.apply_async((1.5, "started in time"), expires=1))
+    return kit.seen(kit.sleep.apply_async((LATER, "started in time"), expires=EARLIER))
 
 
 @scenario
 def an_expired_head_of_a_chain(kit: Kit) -> Any:
-    last = chain(kit.echo.s(1).set(countdown=0.6, expires=0.2), kit.echo.s()).apply_async()
+    last = chain(kit.echo.s(1).set(countdown=LATER, expires=EARLIER), kit.echo.s()).apply_async()
     return kit.seen(last.parent)
 
 
 @scenario
 def an_expired_part_of_a_chord(kit: Kit) -> Any:
-    result = chord([kit.echo.s(1).set(countdown=0.6, expires=0.2), kit.echo.s(2)], kit.echo.s()).apply_async()
+    result = chord([kit.echo.s(1).set(countdown=LATER, expires=EARLIER), kit.echo.s(2)], kit.echo.s()).apply_async()
     return [kit.ended(result), kit.fresh(result).state]
 
 
 @scenario
 def an_expired_member_of_a_group(kit: Kit) -> Any:
-    result = group(kit.echo.s(1).set(countdown=0.6, expires=0.2), kit.echo.s(2)).apply_async()
+    result = group(kit.echo.s(1).set(countdown=LATER, expires=EARLIER), kit.echo.s(2)).apply_async()
     return [kit.ended(result), [each.state for each in result]]
 
 
 @scenario
 def expired_with_links(kit: Kit) -> Any:
-    return kit.seen(kit.echo.apply_async(("never",), countdown=0.6, expires=0.2, link=kit.echo.s(), link_error=kit.common("note").s()))
+    return kit.seen(kit.echo.apply_async(("never",), countdown=LATER, expires=EARLIER, link=kit.echo.s(), link_error=kit.common("note").s()))
 
 
 @scenario
 def expired_with_an_ignored_result(kit: Kit) -> Any:
-    result = kit.quiet.apply_async(("never",), countdown=0.6, expires=0.2)
+    result = kit.quiet.apply_async(("never",), countdown=LATER, expires=EARLIER)
     kit.wait_until_done(result)
     return kit.fresh(result).state
 
@@ -87,28 +90,28 @@ def a_soft_time_limit_of_the_call(kit: Kit) -> Any:
     return kit.seen(kit.gate.apply_async((kit.key(),), soft_time_limit=1))
 
 
-@scenario
+@scenario(differences=("killed",))
 def a_hard_time_limit_of_the_task(kit: Kit) -> Any:
-    return kit.seen(kit.hard_limited.delay(kit.key()))
+    return kit.ended(kit.hard_limited.delay(kit.key()))
 
 
-@scenario
+@scenario(differences=("killed",))
 def a_hard_time_limit_of_the_call(kit: Kit) -> Any:
-    return kit.seen(kit.gate.apply_async((kit.key(),), time_limit=1))
+    return kit.ended(kit.gate.apply_async((kit.key(),), time_limit=1))
 
 
-@scenario
+@scenario(differences=("killed",))
 def a_hard_time_limit_with_links(kit: Kit) -> Any:
-    return kit.seen(kit.gate.apply_async((kit.key(),), time_limit=1, link=kit.echo.s(), link_error=kit.common("note").s()))
+    return kit.ended(kit.gate.apply_async((kit.key(),), time_limit=1, link=kit.echo.s(), link_error=kit.common("note_new").s()))
 
 
-@scenario
+@scenario(differences=("killed",))
 def a_hard_time_limit_in_a_chord(kit: Kit) -> Any:
     result = chord([kit.gate.s(kit.key()).set(time_limit=1), kit.echo.s(2)], kit.echo.s()).apply_async()
     return [kit.ended(result), kit.fresh(result).state]
 
 
-@scenario
+@scenario(differences=("killed",))
 def a_hard_time_limit_in_a_chain(kit: Kit) -> Any:
     last = chain(kit.gate.s(kit.key()).set(time_limit=1), kit.echo.s()).apply_async()
     return [kit.ended(last.parent), kit.fresh(last.parent).state]

@@ -46,7 +46,7 @@ def a_handler_that_raises_in_a_chord(kit: Kit) -> Any:
     return kit.ended(chord([kit.clumsy.s(1), kit.echo.s(2)], kit.total.s()).apply_async())
 
 
-@scenario
+@scenario(differences=("late start",))
 def before_start_that_raises(kit: Kit) -> Any:
     return kit.seen(kit.stumbling.delay("never"))
 

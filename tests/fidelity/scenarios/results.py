@@ -212,13 +212,13 @@ def a_state_of_the_bodys_own(kit: Kit) -> Any:
     return kit.seen(kit.own_state.delay("prepared"))
 
 
-@scenario
+@scenario(differences=("wire",))
 def dates_uuids_and_decimals(kit: Kit) -> Any:
-    """What kombu's JSON brings back as it was."""
     values = [dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC), dt.date(2026, 1, 2), decimal.Decimal("1.10"), uuid.UUID(int=7)]
-    return [plain(kit.outcome(kit.echo.delay(value))) for value in values]
+    got = [kit.outcome(kit.echo.delay(value)) for value in values]
+    return [value.isoformat() if isinstance(value, dt.date) else str(value) for value in got]
 
 
 @scenario
-def bytes_and_sets(kit: Kit) -> Any:
-    return [plain(kit.outcome(kit.echo.delay(b"raw"))), kit.attempt(lambda: kit.echo.delay({1}))]
+def a_set_is_refused(kit: Kit) -> Any:
+    return kit.attempt(lambda: kit.echo.delay({1}))

@@ -8,7 +8,7 @@ from celery import chain, chord, group
 
 from tests.fidelity.kit import Kit, scenario
 
-LATER = 1.5
+LATER = 4
 """Seconds: long enough to revoke before the task is due."""
 
 
@@ -80,7 +80,7 @@ def revoked_after_it_has_failed(kit: Kit) -> Any:
     return kit.seen(result)
 
 
-@scenario
+@scenario(differences=("terminated",))
 def terminated_while_it_runs(kit: Kit) -> Any:
     result = kit.gate.delay(kit.key())
     kit.wait_until_running(result)
@@ -88,7 +88,7 @@ def terminated_while_it_runs(kit: Kit) -> Any:
     return kit.seen(result)
 
 
-@scenario
+@scenario(differences=("terminated",))
 def terminated_by_sigkill(kit: Kit) -> Any:
     result = kit.gate.delay(kit.key())
     kit.wait_until_running(result)
@@ -96,7 +96,7 @@ def terminated_by_sigkill(kit: Kit) -> Any:
     return kit.seen(result)
 
 
-@scenario
+@scenario(differences=("terminated",))
 def terminated_twice(kit: Kit) -> Any:
     result = kit.gate.delay(kit.key())
     kit.wait_until_running(result)
@@ -105,7 +105,7 @@ def terminated_twice(kit: Kit) -> Any:
     return kit.seen(result)
 
 
-@scenario
+@scenario(differences=("terminated",))
 def a_list_is_terminated(kit: Kit) -> Any:
     results = [kit.gate.delay(kit.key(str(n))) for n in range(2)]
     kit.wait_until_running(*results)
@@ -113,7 +113,7 @@ def a_list_is_terminated(kit: Kit) -> Any:
     return [kit.seen(result) for result in results]
 
 
-@scenario
+@scenario(differences=("terminated",))
 def a_terminated_tasks_links_are_not_called(kit: Kit) -> Any:
     result = kit.gate.apply_async((kit.key(),), link=kit.echo.s(), link_error=kit.common("note").s())
     kit.wait_until_running(result)
@@ -121,7 +121,7 @@ def a_terminated_tasks_links_are_not_called(kit: Kit) -> Any:
     return kit.seen(result)
 
 
-@scenario
+@scenario(differences=("terminated",))
 def an_ignored_result_is_terminated(kit: Kit) -> Any:
     result = kit.gate.apply_async((kit.key(),), ignore_result=True)
     kit.wait_until_running(result)
@@ -130,7 +130,7 @@ def an_ignored_result_is_terminated(kit: Kit) -> Any:
     return kit.fresh(result).state
 
 
-@scenario
+@scenario(differences=("terminated",))
 def a_chains_head_is_terminated(kit: Kit) -> Any:
     last = chain(kit.gate.s(kit.key()), kit.echo.s(), kit.echo.s()).apply_async()
     head = last.parent.parent
@@ -150,7 +150,7 @@ def a_chains_tail_is_revoked(kit: Kit) -> Any:
     return [kit.seen(last), last.parent.state]
 
 
-@scenario
+@scenario(differences=("terminated",))
 def a_part_of_a_chord_is_terminated(kit: Kit) -> Any:
     result = chord([kit.gate.s(kit.key()), kit.echo.s(2)], kit.echo.s()).apply_async()
     part = result.parent.results[0]
@@ -205,7 +205,7 @@ def revoked_by_a_stamp_before_it_is_due(kit: Kit) -> Any:
     return kit.seen(result)
 
 
-@scenario
+@scenario(differences=("terminated",))
 def terminated_by_a_stamp(kit: Kit) -> Any:
     signature = kit.gate.s(kit.key())
     signature.stamp(customer=kit.key())
@@ -226,12 +226,12 @@ def another_stamp_is_not_revoked(kit: Kit) -> Any:
 @scenario
 def revoked_between_two_attempts(kit: Kit) -> Any:
     result = kit.retried_slowly.delay(kit.key(), 9)
-    kit.wait_until_done(result)
+    kit.wait_until_received(result, times=2)
     kit.revoke(result)
     return kit.seen(result)
 
 
-@scenario
+@scenario(differences=("terminated",))
 def terminated_in_its_second_attempt(kit: Kit) -> Any:
     key = kit.key()
     result = kit.retried_then_waits.delay(key)
