@@ -177,19 +177,17 @@ class NodeForStreamWorkers(Node):
     def handle_message(self, body: dict[str, Any], message: Any = None) -> Any:
         """Celery's commands; each answer goes out under the name of whoever it is about."""
         answer, reply_to = _ANSWERS.get(body.get("method", "")), body.get("reply_to")
-        asked = (
-            []
-            if answer is None or not reply_to
-            else [each for each in stream_workers(Connection.of(self.state.app)) if _is_addressed(each.name, body)]
-        )
+        self.state.speaks_for_the_streams = False
+        if answer is None or not reply_to:
+            return super().handle_message(body, message)  # type: ignore[no-untyped-call]
+        asked = [worker for worker in stream_workers(Connection.of(self.state.app)) if _is_addressed(worker.name, body)]
         # Celery's client warns of two answers in one name: of several bridges the first one speaks.
-        speaks = bool(asked or _is_addressed(self.hostname, body)) and self._is_first(str(body.get("ticket")))
-        self.state.speaks_for_the_streams = speaks
+        if asked or _is_addressed(self.hostname, body):
+            self.state.speaks_for_the_streams = self._is_first(str(body.get("ticket")))
         reply = super().handle_message(body, message)  # type: ignore[no-untyped-call]
-        if answer is not None and reply_to and speaks:
-            for worker in asked:
-                told = {worker.name: self._answer(answer, worker, body)}
-                self.reply(told, exchange=reply_to["exchange"], routing_key=reply_to["routing_key"], ticket=body.get("ticket"))  # type: ignore[no-untyped-call]
+        for worker in asked if self.state.speaks_for_the_streams else ():
+            told = {worker.name: self._answer(answer, worker, body)}
+            self.reply(told, exchange=reply_to["exchange"], routing_key=reply_to["routing_key"], ticket=body.get("ticket"))  # type: ignore[no-untyped-call]
         return reply
 
     def _is_first(self, ticket: str) -> bool:
