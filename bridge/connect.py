@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
-from celery import Celery, signals
+from celery import Celery, current_task, signals
 
 from bridge import identity
-from bridge.configuration import EX_CONFIG, check_configuration, log_findings
+from bridge.configuration import CHORD_UNLOCK, EX_CONFIG, check_configuration, log_findings
 from bridge.connection import Connection
 from bridge.result_backends import fence_backend
 from bridge.settings import BridgeSettings
+
+_SENT_HERE: Final = "bridge_chord"
 
 
 def connect(app: Celery, settings: BridgeSettings | None = None) -> Celery:
@@ -32,7 +34,18 @@ def connect(app: Celery, settings: BridgeSettings | None = None) -> Celery:
 
 def _stamp(headers: dict[str, Any] | None = None, **_: Any) -> None:
     if headers is not None:
-        identity.stamp(headers)
+        identity.stamp(headers, _unlocked_chord())
+
+
+def _unlocked_chord() -> identity.Chord | None:
+    """Where the result backend doesn't count a chord's parts, a task of Celery's sends the body. Delivered again, it sends the same ids again."""
+    if getattr(current_task, "name", None) != CHORD_UNLOCK:
+        return None
+    request = current_task.request
+    if not hasattr(request, _SENT_HERE):
+        setattr(request, _SENT_HERE, identity.Chord(str(request.args[0])))
+    chord: identity.Chord = getattr(request, _SENT_HERE)
+    return chord
 
 
 def _check(instance: Any = None, **_: Any) -> None:

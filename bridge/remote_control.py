@@ -1,7 +1,6 @@
 """Celery's remote control where jobs are concerned: `revoke` reaches them, and `inspect` answers for the stream workers, which have no Celery.
 
-Imported by the bridge's node only. A command that is addressed to all, or to a stream worker by its node name, is answered by each bridge in the worker's
-name; the client keeps one answer a name, so several bridges do no harm.
+Imported by the bridge's node only. A command that is addressed to all, or to a stream worker by its node name, is answered by a bridge in the worker's name.
 """
 
 from __future__ import annotations
@@ -24,6 +23,9 @@ from bridge.stream_workers import SOFTWARE, StreamWorker, own_version, stream_wo
 from streams.jobs.cancelling import cancel_task
 
 logger = logging.getLogger(__name__)
+
+ANSWERED_SECONDS = 60
+"""How long it is known that a question was answered."""
 
 _celerys = {name: Panel.data[name] for name in ("revoke", "revoke_by_stamped_headers", "reserved", "scheduled", "query_task")}
 
@@ -73,13 +75,13 @@ def _is_stamped(context: dict[str, Any], wanted: dict[str, Any]) -> bool:
 @inspect_command(name="reserved", alias="dump_reserved")
 def reserved(state: Any, **kwargs: Any) -> list[dict[str, Any]]:
     """List of currently reserved tasks, and of the jobs that wait on their streams."""
-    return [*_celerys["reserved"](state, **kwargs), *(info(state.app, job) for job in _at(state.app, Stage.WAITING))]
+    return [*_celerys["reserved"](state, **kwargs), *(info(state.app, job) for job in _at(state, Stage.WAITING))]
 
 
 @inspect_command(name="scheduled", alias="dump_schedule")
 def scheduled(state: Any, **kwargs: Any) -> list[dict[str, Any]]:
     """List of currently scheduled ETA/countdown tasks, and of the jobs that wait for their next delivery."""
-    delayed = [{"eta": None, "priority": 0, "request": info(state.app, job)} for job in _at(state.app, Stage.DELAYED)]
+    delayed = [{"eta": None, "priority": 0, "request": info(state.app, job)} for job in _at(state, Stage.DELAYED)]
     return [*_celerys["scheduled"](state, **kwargs), *delayed]
 
 
@@ -87,7 +89,7 @@ def scheduled(state: Any, **kwargs: Any) -> list[dict[str, Any]]:
 def query_task(state: Any, ids: Any, **kwargs: Any) -> dict[str, Any]:
     """Query for task information by id; the running ones are told by their workers."""
     named = {Stage.WAITING: "reserved", Stage.DELAYED: "scheduled"}
-    jobs = open_jobs(Connection.of(state.app), map(str, maybe_list(ids) or []))
+    jobs = open_jobs(Connection.of(state.app), map(str, maybe_list(ids) or [])) if state.speaks_for_the_streams else []
     waiting = {job.task_id: (named[job.stage], info(state.app, job)) for job in jobs if job.stage in named}
     return {**_celerys["query_task"](state, ids, **kwargs), **waiting}
 
@@ -100,8 +102,9 @@ def info(app: Any, job: OpenJob) -> dict[str, Any]:
     return told
 
 
-def _at(app: Any, stage: Stage) -> list[OpenJob]:
-    return [job for job in open_jobs(Connection.of(app)) if job.stage is stage]
+def _at(state: Any, stage: Stage) -> list[OpenJob]:
+    """Of several bridges, one tells."""
+    return [job for job in open_jobs(Connection.of(state.app)) if job.stage is stage] if state.speaks_for_the_streams else []
 
 
 # ------------------------------------------------------------------------------------------------- inspect: in the names of the stream workers
@@ -173,14 +176,23 @@ class NodeForStreamWorkers(Node):
 
     def handle_message(self, body: dict[str, Any], message: Any = None) -> Any:
         """Celery's commands; each answer goes out under the name of whoever it is about."""
-        reply = super().handle_message(body, message)  # type: ignore[no-untyped-call]
         answer, reply_to = _ANSWERS.get(body.get("method", "")), body.get("reply_to")
-        if answer is not None and reply_to:
-            for worker in stream_workers(Connection.of(self.state.app)):
-                if _is_addressed(worker.name, body):
-                    told = {worker.name: self._answer(answer, worker, body)}
-                    self.reply(told, exchange=reply_to["exchange"], routing_key=reply_to["routing_key"], ticket=body.get("ticket"))  # type: ignore[no-untyped-call]
+        self.state.speaks_for_the_streams = False
+        if answer is None or not reply_to:
+            return super().handle_message(body, message)  # type: ignore[no-untyped-call]
+        asked = [worker for worker in stream_workers(Connection.of(self.state.app)) if _is_addressed(worker.name, body)]
+        # Celery's client warns of two answers in one name: of several bridges the first one speaks.
+        if asked or _is_addressed(self.hostname, body):
+            self.state.speaks_for_the_streams = self._is_first(str(body.get("ticket")))
+        reply = super().handle_message(body, message)  # type: ignore[no-untyped-call]
+        for worker in asked if self.state.speaks_for_the_streams else ():
+            told = {worker.name: self._answer(answer, worker, body)}
+            self.reply(told, exchange=reply_to["exchange"], routing_key=reply_to["routing_key"], ticket=body.get("ticket"))  # type: ignore[no-untyped-call]
         return reply
+
+    def _is_first(self, ticket: str) -> bool:
+        connection = Connection.of(self.state.app)
+        return bool(connection.client.set(connection.keys.answered(ticket), str(self.hostname), nx=True, ex=ANSWERED_SECONDS))
 
     def _answer(self, answer: Callable[..., Any], worker: StreamWorker, body: dict[str, Any]) -> Any:
         try:
@@ -190,7 +202,7 @@ class NodeForStreamWorkers(Node):
             return {"error": repr(exc)}
 
 
-def _is_addressed(name: str, body: dict[str, Any]) -> bool:
+def _is_addressed(name: Any, body: dict[str, Any]) -> bool:
     if body.get("destination"):
         return name in body["destination"]
     if body.get("pattern") and body.get("matcher"):
