@@ -53,6 +53,8 @@ def _check(instance: Any = None, **_: Any) -> None:
     connection = getattr(instance.app, "streams_connection", None)
     if connection is None:
         return
+    from bridge import revoking  # noqa: F401 - whose commands take the place of Celery's, in a node only
+
     refused = log_findings(check_configuration(instance.app, sends_events=bool(instance.task_events)))
     if refused and connection.is_bridge:
         raise SystemExit(EX_CONFIG)  # of the node, which ends in good order with this exit code
