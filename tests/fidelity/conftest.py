@@ -1,4 +1,4 @@
-"""Runs all chosen scenarios at once, ordinary and bridged, before the first test looks at one."""
+"""Runs all chosen scenarios at once, ordinary and bridged, before the first test looks at one. One module has them all, so that the processes end with it."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from celery import Celery
 
+from streams.bus.topology import SERVICES
 from streams.embedded import EmbeddedServer
 from tests import servers
 from tests.fidelity import kit as kits
@@ -51,7 +52,7 @@ for module in sorted((Path(__file__).parent / "scenarios").glob("*.py")):
 Traces = dict[tuple[str, Side], Record]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def fidelity_nodes(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
     binary = servers.find(request.config.getoption("--server"))
     with (
@@ -61,7 +62,7 @@ def fidelity_nodes(request: pytest.FixtureRequest, tmp_path_factory: pytest.Temp
         yield nodes
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def caller(fidelity_nodes: Nodes) -> Iterator[Celery]:
     """The app of the processes, in the test's own."""
     # What runs eagerly runs in a child of this process, which finds the handlers by configuration.
@@ -80,9 +81,10 @@ def caller(fidelity_nodes: Nodes) -> Iterator[Celery]:
     app.eager.close()
     for name in ("TEST_FIDELITY_DIRECTORY", "STREAMS_SERVICES"):
         del os.environ[name]
+    SERVICES.pop(module.SERVICE.name)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def traces(request: pytest.FixtureRequest, caller: Celery, fidelity_nodes: Nodes) -> Traces:
     names = dict.fromkeys(_scenario_of(item) for item in request.session.items)
     chosen = [SCENARIOS[name] for name in names if name]
