@@ -61,6 +61,7 @@ NAMES: Final = (
     Name("celery.backends.base", "Backend._fail_chain", ("chain", "exc", "state")),
     Name("celery.backends.base", "Backend.chord_error_from_stack", ("callback", "exc")),
     Name("celery.backends.base", "Backend.on_chord_part_return", ("request", "state", "result")),
+    Name("celery.backends.base", "Backend._ensure_retryable", ("func",)),
     Name("celery.backends.base", "Backend.store_result", ("task_id", "result", "state", "traceback", "request")),
     Name("celery.backends.base", "BaseKeyValueStoreBackend._store_result", ("task_id", "result", "state", "traceback", "request")),
     Name("celery.backends.base", "BaseKeyValueStoreBackend._get_task_meta_for", ("task_id",)),

@@ -7,7 +7,7 @@ worker goes on, as it may have ordinary tasks too, and a bridged one is refused 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any, Final
 
@@ -17,7 +17,7 @@ from celery.exceptions import ImproperlyConfigured
 from bridge.celery_internals import TwoPhaseTask
 from bridge.connection import Connection
 from bridge.findings import Finding, Severity, refuse, warn
-from bridge.result_backends import is_tested, why_not
+from bridge.result_backends import is_redis, is_tested, why_not
 from bridge.server_checks import findings_of_servers, is_watched
 from streams.jobs.cancelling import FLAG_TTL
 
@@ -25,6 +25,10 @@ logger = logging.getLogger(__name__)
 
 EX_CONFIG: Final = 78
 """Exit code of a bridge that refuses its configuration (`sysexits.h`)."""
+CHORD_UNLOCK: Final = "celery.chord_unlock"
+"""Celery's task that sends the body of a chord where the result backend doesn't count parts."""
+REDIS_VISIBILITY_TIMEOUT: Final = 3600.0
+"""kombu's default (s)."""
 LONGEST_JOB: Final = timedelta(days=7)
 """Supposed for a job whose time limit nobody knows."""
 
@@ -99,6 +103,11 @@ def _backend(app: Celery) -> Iterator[Finding]:
         yield refuse("result_backend", _name(kind), reason, "result_backend to a redis:// URL, or see docs/brokers-and-backends.md")
     elif not is_tested(kind):
         yield warn("result_backend", _name(kind), "it isn't tested with bridged tasks", "result_backend to Redis or a database, if in doubt")
+    unlock = app.tasks[CHORD_UNLOCK]
+    if not reason and not is_redis(kind) and not (unlock.acks_late and unlock.reject_on_worker_lost):
+        why = "with this result backend it sends the bodies of chords, and a Celery worker that is killed meanwhile loses its chord"
+        to_set = f'task_annotations = {{"{CHORD_UNLOCK}": {{"acks_late": True, "reject_on_worker_lost": True}}}}'
+        yield warn(f"acks_late of {CHORD_UNLOCK}", repr(unlock.acks_late), why, to_set)
 
 
 def _serializers(app: Celery) -> Iterator[Finding]:
@@ -139,9 +148,9 @@ def longest_job(app: Celery, bridged: list[Task]) -> timedelta:
 def _redelivery(app: Celery) -> Iterator[Finding]:
     """A message that a Celery worker holds for longer than the visibility timeout of Redis or SQS (ETA, countdown, retry) is delivered again."""
     settings = Connection.of(app).settings
-    timeout = _seconds((app.conf.broker_transport_options or {}).get("visibility_timeout"))
-    if not timeout:
+    if not _is_redelivering(app):
         return
+    timeout = _seconds((app.conf.broker_transport_options or {}).get("visibility_timeout")) or REDIS_VISIBILITY_TIMEOUT
     setting, found = "broker_transport_options visibility_timeout", f"{timeout:g} s"
     if timeout > settings.tombstone.total_seconds():
         why = "a message that comes back after that runs its job a second time: what has ended is remembered for BRIDGE_TOMBSTONE_DAYS only"
@@ -150,16 +159,26 @@ def _redelivery(app: Celery) -> Iterator[Finding]:
         why = f"a revoke of a job that isn't dispatched yet is remembered for {FLAG_TTL}; its message may come back later, and the job would run"
         yield warn(setting, found, why, f"visibility_timeout to {FLAG_TTL.total_seconds():.0f} or less")
     # A bridged task recognises the second message; an ordinary one runs twice.
-    slow = {task.name: delay for task in app.tasks.values() if not isinstance(task, TwoPhaseTask) and (delay := _longest_delay(task)) > timeout}
+    slow = {name: delay for name, delay in _delays(app) if not isinstance(app.tasks.get(name), TwoPhaseTask) and delay > timeout}
     if slow:
-        why = f"a retry that waits for longer is delivered, and runs, more than once: {', '.join(sorted(slow))}"
+        why = f"what waits for longer, for a retry or by a countdown, is delivered, and runs, more than once: {', '.join(sorted(slow))}"
         yield warn(setting, found, why, f"visibility_timeout above {max(slow.values()):g}")
 
 
-def _longest_delay(task: Task) -> float:
-    if not getattr(task, "autoretry_for", None):
-        return 0.0  # what its own code passes to retry() nobody knows
-    return float(getattr(task, "retry_backoff_max", 600)) if getattr(task, "retry_backoff", False) else float(task.default_retry_delay or 0)
+def _is_redelivering(app: Celery) -> bool:
+    urls = app.conf.broker_url
+    first = urls if isinstance(urls, str) or not urls else urls[0]  # several are for failover
+    return str(first).replace("+", ":").split(":", 1)[0] in {"redis", "rediss", "sentinel", "sqs"}
+
+
+def _delays(app: Celery) -> Iterator[tuple[str, float]]:
+    """How long tasks wait in a Celery worker, as far as it is declared: automatic retries, and countdowns of beat's entries."""
+    for task in app.tasks.values():
+        if getattr(task, "autoretry_for", None):
+            backoff = getattr(task, "retry_backoff", False)
+            yield task.name, float(getattr(task, "retry_backoff_max", 600) if backoff else task.default_retry_delay or 0)
+    for entry in filter(lambda entry: isinstance(entry, Mapping), (app.conf.beat_schedule or {}).values()):
+        yield entry["task"], float((entry.get("options") or {}).get("countdown") or 0)
 
 
 def _no_events(setting: str, whose: str) -> Finding:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
-from celery import Celery, signals
+from celery import Celery, current_task, signals
 
 from bridge import identity
-from bridge.configuration import EX_CONFIG, check_configuration, log_findings
+from bridge.configuration import CHORD_UNLOCK, EX_CONFIG, check_configuration, log_findings
 from bridge.connection import Connection
 from bridge.result_backends import fence_backend
 from bridge.settings import BridgeSettings
+
+_SENT_HERE: Final = "bridge_chord"
 
 
 def connect(app: Celery, settings: BridgeSettings | None = None) -> Celery:
@@ -32,7 +34,18 @@ def connect(app: Celery, settings: BridgeSettings | None = None) -> Celery:
 
 def _stamp(headers: dict[str, Any] | None = None, **_: Any) -> None:
     if headers is not None:
-        identity.stamp(headers)
+        identity.stamp(headers, _unlocked_chord())
+
+
+def _unlocked_chord() -> identity.Chord | None:
+    """Where the result backend doesn't count a chord's parts, a task of Celery's sends the body. Delivered again, it sends the same ids again."""
+    if getattr(current_task, "name", None) != CHORD_UNLOCK:
+        return None
+    request = current_task.request
+    if not hasattr(request, _SENT_HERE):
+        setattr(request, _SENT_HERE, identity.Chord(str(request.args[0])))
+    chord: identity.Chord = getattr(request, _SENT_HERE)
+    return chord
 
 
 def _check(instance: Any = None, **_: Any) -> None:
@@ -40,6 +53,8 @@ def _check(instance: Any = None, **_: Any) -> None:
     connection = getattr(instance.app, "streams_connection", None)
     if connection is None:
         return
+    from bridge import revoking  # noqa: F401 - whose commands take the place of Celery's, in a node only
+
     refused = log_findings(check_configuration(instance.app, sends_events=bool(instance.task_events)))
     if refused and connection.is_bridge:
         raise SystemExit(EX_CONFIG)  # of the node, which ends in good order with this exit code

@@ -69,7 +69,7 @@ def dispatch(task: Task, payload: Any) -> dispatching.Dispatched:
     try:
         dispatched = connection.call(step, patience_seconds=connection.settings.dispatch_patience_seconds)
         _store_dispatched(task, identity.CurrentRun(publish_id, lineage, dispatched.seq, request.id))
-    except (redis.RedisError, OSError, BackendError) as exc:
+    except (redis.RedisError, OSError) as exc:
         if not celery_internals.is_server_away(exc):
             raise
         logger.warning("task %s can't be dispatched (%s: %s): its message goes back to the broker", request.id, type(exc).__name__, exc)
@@ -107,5 +107,11 @@ def _store_dispatched(task: Task, run: identity.CurrentRun) -> None:
     ignored = request.ignore_result if request.ignore_result is not None else task.ignore_result
     if ignored:
         return
-    with identity.running(run):
-        backend.store_result(request.id, None, DISPATCHED, request=request)
+    try:
+        with identity.running(run):
+            backend.store_result(request.id, None, DISPATCHED, request=request)
+    except BackendError as exc:
+        # A database. The job is on its stream; sending the message back would bring it again and again for as long as the database is away.
+        if not celery_internals.is_server_away(exc):
+            raise
+        logger.warning("task %s: %s isn't shown, its result backend is away: %s", request.id, DISPATCHED, exc)

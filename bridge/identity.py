@@ -46,15 +46,15 @@ _current: contextvars.ContextVar[CurrentRun | None] = contextvars.ContextVar("br
 
 
 @dataclass(slots=True)
-class _Chord:
-    """A chord whose part is being counted."""
+class Chord:
+    """A chord whose part is being counted, or whose body is being sent."""
 
     group_id: str
     sent: int = 0
     """Messages of its body sent so far: a group sends one a member."""
 
 
-_chord: contextvars.ContextVar[_Chord | None] = contextvars.ContextVar("bridge_current_chord", default=None)
+_chord: contextvars.ContextVar[Chord | None] = contextvars.ContextVar("bridge_current_chord", default=None)
 
 
 def current_run() -> CurrentRun | None:
@@ -81,17 +81,22 @@ def running(run: CurrentRun) -> Iterator[CurrentRun]:
 @contextmanager
 def completing_chord(group_id: str) -> Iterator[None]:
     """While inside, what is sent is the body of this chord: the same ids, whichever part sends it."""
-    token = _chord.set(_Chord(group_id))
+    token = _chord.set(Chord(group_id))
     try:
         yield
     finally:
         _chord.reset(token)
 
 
-def stamp(headers: dict[str, Any]) -> None:
-    """Give a message that is about to be sent its publish id."""
+def stamp(headers: dict[str, Any], unlocked: Chord | None = None) -> None:
+    """Give a message that is about to be sent its publish id.
+
+    Args:
+        headers: of the message.
+        unlocked: the chord whose body it is, when a task of Celery's own sends that (`celery.chord_unlock`).
+    """
     retries = int(headers.get("retries") or 0)
-    parent, chord, run = headers.get(PUBLISH_ID), _chord.get(), _current.get()
+    parent, chord, run = headers.get(PUBLISH_ID), _chord.get() or unlocked, _current.get()
     if parent and retries:
         # A retry inherits its parent's headers, and stays in its lineage.
         headers[PUBLISH_ID] = derived(parent, "retry", retries)

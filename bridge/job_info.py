@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, PrivateAttr
 
 from bridge.connection import Connection
 from streams.bus.clock import utc_now
-from streams.bus.topology import service as service_named
+from streams.bus.topology import SERVICES, Service
 from streams.jobs import queueing
 from streams.jobs.queueing import Held
 
@@ -105,7 +105,7 @@ class JobInfo(BaseModel):
         """How many jobs of its service nobody has taken up will be taken up before this one, as things are now; 0 is next. None when it doesn't wait."""
         if self.stage is not Stage.WAITING or self._connection is None or not self.service:
             return None
-        connection, service = self._connection, service_named(self.service)
+        connection, service = self._connection, _service(self.service)
         if queueing.holder(connection.client, self._stream, service.group, self._entry) is not None:
             return None
         return queueing.ahead(connection.client, connection.keys, service, self._stream, self._entry)
@@ -126,13 +126,18 @@ class _Ledger:
         job = cast("dict[str, str]", client.hgetall(keys.job(publish))) if publish else {}
         if not job:
             return cls({}, {}, None, None)
-        service = service_named(job["service"])
+        service = _service(job["service"])
         with client.pipeline() as pipe:
             pipe.hgetall(keys.run(service.name, publish))
             pipe.zscore(keys.delayed(service.name), publish)
             run, due = pipe.execute()
         held = queueing.holder(client, job["stream"], service.group, job["entry"]) if job.get("entry") else None
         return cls(job, run, due, held)
+
+
+def _service(name: str) -> Service:
+    """Whoever only looks need not have declared it."""
+    return SERVICES.get(name) or Service.named(name)
 
 
 def _fields(ledger: _Ledger, meta: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,17 +1,16 @@
-"""Celery's remote control where jobs are concerned: `revoke` reaches them, and `inspect` answers for the stream workers, which have no Celery.
+"""`celery inspect` answers for the stream workers too, which have no Celery, and for the jobs that wait.
 
-Imported by the bridge's node only. A command that is addressed to all, or to a stream worker by its node name, is answered by each bridge in the worker's
-name; the client keeps one answer a name, so several bridges do no harm.
+Imported by the bridge's node only. A command that is addressed to all, or to a stream worker by its node name, is answered by a bridge in the worker's name.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, Final
 
 from celery.utils.functional import maybe_list
-from celery.worker.control import Panel, control_command, inspect_command
+from celery.worker.control import Panel, inspect_command
 from kombu.matcher import match
 from kombu.pidbox import Node
 from kombu.utils.json import loads
@@ -21,50 +20,13 @@ from bridge.connection import Connection
 from bridge.job_info import Stage
 from bridge.open_jobs import OpenJob, open_jobs
 from bridge.stream_workers import SOFTWARE, StreamWorker, own_version, stream_workers
-from streams.jobs.cancelling import cancel_task
 
 logger = logging.getLogger(__name__)
 
-_celerys = {name: Panel.data[name] for name in ("revoke", "revoke_by_stamped_headers", "reserved", "scheduled", "query_task")}
+ANSWERED_SECONDS = 60
+"""How long it is known that a question was answered."""
 
-
-# --------------------------------------------------------------------------------------------------------------------------------------- revoke
-
-
-@control_command(name="revoke", variadic="task_id", signature="[id1 [id2 [... [idN]]]]")
-def revoke(state: Any, task_id: Any, terminate: bool = False, signal: str | None = None, **kwargs: Any) -> Any:  # noqa: FBT001, FBT002 - Celery's signature
-    """Revoke task by task id (or list of ids): a job that waits on a stream never starts; with terminate a running one is stopped."""
-    task_ids = [str(each) for each in maybe_list(task_id) or []]
-    answers = _cancel(Connection.of(state.app), task_ids, waiting_only=not terminate, signal=signal)
-    reply = _celerys["revoke"](state, task_ids, terminate=terminate, signal=signal, **kwargs)
-    return {"ok": f"{reply['ok']}; jobs: {answers}"} if answers and isinstance(reply, dict) and "ok" in reply else reply
-
-
-@control_command(name="revoke_by_stamped_headers", variadic="headers", signature="[key1=value1 [key2=value2 [... [keyN=valueN]]]]")
-def revoke_by_stamped_headers(state: Any, headers: Any, terminate: bool = False, signal: str | None = None, **kwargs: Any) -> Any:  # noqa: FBT001, FBT002 - Celery's signature
-    """Revoke the tasks with one of these stamps: jobs that wait on a stream never start; with terminate running ones are stopped."""
-    connection = Connection.of(state.app)
-    wanted = dict(each.split("=", 1) for each in headers) if isinstance(headers, list) else dict(headers)
-    stamped = [job.task_id for job in open_jobs(connection) if _is_stamped(loads(job.context), wanted)]
-    answers = _cancel(connection, stamped, waiting_only=not terminate, signal=signal)
-    reply = _celerys["revoke_by_stamped_headers"](state, headers, terminate=terminate, signal=signal, **kwargs)
-    return {"ok": f"{reply['ok']}; jobs: {answers}"} if answers and isinstance(reply, dict) and "ok" in reply else reply
-
-
-def _cancel(connection: Connection, task_ids: Iterable[str], *, waiting_only: bool, signal: str | None) -> dict[str, str]:
-    """R10 for each; what became of it, by task id: accepted, too late, or running (and left alone)."""
-    answers: dict[str, str] = {}
-    for each in task_ids:
-        told = cancel_task(connection.client, connection.keys, each, waiting_only=waiting_only, signum=celery_internals.signal_number(signal))
-        logger.info("revoke %s%s: %s", each, "" if waiting_only else " (terminate)", ", ".join(told.values()) or "no job of it is known yet")
-        if told:
-            answers[each] = ", ".join(told.values())
-    return answers
-
-
-def _is_stamped(context: dict[str, Any], wanted: dict[str, Any]) -> bool:
-    stamps = context.get("stamps") or {}
-    return any(set(maybe_list(stamps.get(name)) or []) & set(maybe_list(values) or []) for name, values in wanted.items())
+_celerys = {name: Panel.data[name] for name in ("reserved", "scheduled", "query_task")}
 
 
 # ------------------------------------------------------------------------------------------------------- inspect: what waits, the bridge answers
@@ -73,13 +35,13 @@ def _is_stamped(context: dict[str, Any], wanted: dict[str, Any]) -> bool:
 @inspect_command(name="reserved", alias="dump_reserved")
 def reserved(state: Any, **kwargs: Any) -> list[dict[str, Any]]:
     """List of currently reserved tasks, and of the jobs that wait on their streams."""
-    return [*_celerys["reserved"](state, **kwargs), *(info(state.app, job) for job in _at(state.app, Stage.WAITING))]
+    return [*_celerys["reserved"](state, **kwargs), *(info(state.app, job) for job in _at(state, Stage.WAITING))]
 
 
 @inspect_command(name="scheduled", alias="dump_schedule")
 def scheduled(state: Any, **kwargs: Any) -> list[dict[str, Any]]:
     """List of currently scheduled ETA/countdown tasks, and of the jobs that wait for their next delivery."""
-    delayed = [{"eta": None, "priority": 0, "request": info(state.app, job)} for job in _at(state.app, Stage.DELAYED)]
+    delayed = [{"eta": None, "priority": 0, "request": info(state.app, job)} for job in _at(state, Stage.DELAYED)]
     return [*_celerys["scheduled"](state, **kwargs), *delayed]
 
 
@@ -87,7 +49,7 @@ def scheduled(state: Any, **kwargs: Any) -> list[dict[str, Any]]:
 def query_task(state: Any, ids: Any, **kwargs: Any) -> dict[str, Any]:
     """Query for task information by id; the running ones are told by their workers."""
     named = {Stage.WAITING: "reserved", Stage.DELAYED: "scheduled"}
-    jobs = open_jobs(Connection.of(state.app), map(str, maybe_list(ids) or []))
+    jobs = open_jobs(Connection.of(state.app), map(str, maybe_list(ids) or [])) if state.speaks_for_the_streams else []
     waiting = {job.task_id: (named[job.stage], info(state.app, job)) for job in jobs if job.stage in named}
     return {**_celerys["query_task"](state, ids, **kwargs), **waiting}
 
@@ -100,8 +62,9 @@ def info(app: Any, job: OpenJob) -> dict[str, Any]:
     return told
 
 
-def _at(app: Any, stage: Stage) -> list[OpenJob]:
-    return [job for job in open_jobs(Connection.of(app)) if job.stage is stage]
+def _at(state: Any, stage: Stage) -> list[OpenJob]:
+    """Of several bridges, one tells."""
+    return [job for job in open_jobs(Connection.of(state.app)) if job.stage is stage] if state.speaks_for_the_streams else []
 
 
 # ------------------------------------------------------------------------------------------------- inspect: in the names of the stream workers
@@ -173,14 +136,23 @@ class NodeForStreamWorkers(Node):
 
     def handle_message(self, body: dict[str, Any], message: Any = None) -> Any:
         """Celery's commands; each answer goes out under the name of whoever it is about."""
-        reply = super().handle_message(body, message)  # type: ignore[no-untyped-call]
         answer, reply_to = _ANSWERS.get(body.get("method", "")), body.get("reply_to")
-        if answer is not None and reply_to:
-            for worker in stream_workers(Connection.of(self.state.app)):
-                if _is_addressed(worker.name, body):
-                    told = {worker.name: self._answer(answer, worker, body)}
-                    self.reply(told, exchange=reply_to["exchange"], routing_key=reply_to["routing_key"], ticket=body.get("ticket"))  # type: ignore[no-untyped-call]
+        self.state.speaks_for_the_streams = False
+        if answer is None or not reply_to:
+            return super().handle_message(body, message)  # type: ignore[no-untyped-call]
+        asked = [worker for worker in stream_workers(Connection.of(self.state.app)) if _is_addressed(worker.name, body)]
+        # Celery's client warns of two answers in one name: of several bridges the first one speaks.
+        if asked or _is_addressed(self.hostname, body):
+            self.state.speaks_for_the_streams = self._is_first(str(body.get("ticket")))
+        reply = super().handle_message(body, message)  # type: ignore[no-untyped-call]
+        for worker in asked if self.state.speaks_for_the_streams else ():
+            told = {worker.name: self._answer(answer, worker, body)}
+            self.reply(told, exchange=reply_to["exchange"], routing_key=reply_to["routing_key"], ticket=body.get("ticket"))  # type: ignore[no-untyped-call]
         return reply
+
+    def _is_first(self, ticket: str) -> bool:
+        connection = Connection.of(self.state.app)
+        return bool(connection.client.set(connection.keys.answered(ticket), str(self.hostname), nx=True, ex=ANSWERED_SECONDS))
 
     def _answer(self, answer: Callable[..., Any], worker: StreamWorker, body: dict[str, Any]) -> Any:
         try:
@@ -190,7 +162,7 @@ class NodeForStreamWorkers(Node):
             return {"error": repr(exc)}
 
 
-def _is_addressed(name: str, body: dict[str, Any]) -> bool:
+def _is_addressed(name: Any, body: dict[str, Any]) -> bool:
     if body.get("destination"):
         return name in body["destination"]
     if body.get("pattern") and body.get("matcher"):

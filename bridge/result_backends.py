@@ -7,6 +7,7 @@ the run that this thread is at go through `bridge.stored_states`. With `bridge.c
 from __future__ import annotations
 
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from celery import Celery
@@ -134,9 +135,11 @@ class _MarkedFence(_Fence):
     """Any other: decided by the mark on the streams' server, then written."""
 
     def _store_result(self, task_id: str, result: Any, state: str, traceback: Any = None, request: Any = None, **kwargs: Any) -> Any:
-        run, write = identity.current_run(), super()._store_result  # type: ignore[misc]
+        run, store = identity.current_run(), super()._store_result  # type: ignore[misc]
         if run is None or task_id != run.task_id:
-            return write(task_id, result, state, traceback, request=request, **kwargs)
+            return store(task_id, result, state, traceback, request=request, **kwargs)
+        # Celery tries all of this again, when the database says so; but what is decided once need only be written again.
+        write = partial(self._ensure_retryable, store)  # type: ignore[attr-defined]
         return MarkedStates(self.connection).put(run, state, write, result=result, traceback=traceback, request=request)
 
 

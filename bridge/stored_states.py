@@ -8,12 +8,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+import redis
 from celery import states
 from celery.app.task import Context
 from celery.result import result_from_tuple
@@ -134,7 +136,8 @@ class MarkedStates:
             try:
                 self._write(run.task_id, number, write, *stored)
             except BaseException:
-                self._connection.call_patiently(resolving.state_written(mark, number, gives_up=True))
+                with contextlib.suppress(redis.RedisError, OSError):  # what is kept for it goes with the mark, then
+                    self._connection.call(resolving.state_written(mark, number, gives_up=True))
                 raise
             newer = self._connection.call_patiently(resolving.state_written(mark, number))
             if newer is None:

@@ -27,6 +27,8 @@ app.conf.update(
     # Of a worker that died over a chord's body, Celery lets the claim stand for five times that.
     broker_connection_timeout=1,
     worker_prefetch_multiplier=4,
+    # Where results are in a database, this sends the bodies of chords.
+    task_annotations={"celery.chord_unlock": {"acks_late": True, "reject_on_worker_lost": True}},
     result_extended=True,
     task_send_sent_event=True,
     worker_send_task_events=True,

@@ -3,32 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
-from collections import deque
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
-import redis
 import redis.asyncio
 
-from streams.bus.clients import CONNECTION_ERRORS
 from streams.bus.clock import utc_now
-from streams.bus.functions import FunctionCall, call_async
 from streams.bus.insist import insist_async
-from streams.errors import FunctionLibraryMissing
 from streams.jobs import running
 from streams.jobs.backoff import Backoff
-from streams.jobs.messages import DeadReason, JobErrorInfo, Result, ResultStatus, Status, StatusKind
+from streams.jobs.messages import DeadReason, JobErrorInfo, Result, ResultStatus
 from streams.jobs.running import Delivery
 from workers.decision import Drop, Finish, HandBack, RunAgain, StopReason, decide
 from workers.errors import Retryable
 from workers.folder import folder_name
+from workers.heartbeat import Heartbeat
 from workers.outcome import Failed, LogLine, Outcome, Progress
-from workers.parent_link import LINES_A_TICK
 from workers.process import ChildServerError
 from workers.request import JobRequest
 from workers.running_job import RunningJob
@@ -39,7 +33,6 @@ logger = logging.getLogger(__name__)
 
 LIMIT_CHECK_SECONDS = 1.0
 """How often the memory is looked at."""
-LAST_LINES_SECONDS = 2.0
 NO_CHILD_SECONDS = 5.0
 """Pause of a slot whose child server can't start."""
 
@@ -63,9 +56,6 @@ class JobRun:
     _stop: StopReason | None = None
     _soft_limit_passed: bool = False
     _stopping: asyncio.Task[None] | None = None
-    _progress: Progress | None = None
-    _lines: deque[LogLine] = field(default_factory=lambda: deque(maxlen=LINES_A_TICK))
-    _news: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __str__(self) -> str:
         """As the log names it."""
@@ -93,11 +83,12 @@ class JobRun:
             return taken.verdict
         self.token, self.number, self.started_at = taken.token, taken.delivery, utc_now()
         logger.info("%s: started", self)
-        beating = asyncio.create_task(self._keep_alive())
+        heartbeat = Heartbeat(self.client, self.settings, self.delivery, self.token, self.worker, self.pid, str(self))
+        beating = asyncio.create_task(heartbeat.keep(self._on_verdict))
         limits = asyncio.create_task(self._enforce_limits())
         try:
-            outcome = await self._run_job()
-            await self._tell_last_lines()
+            outcome = await self._run_job(heartbeat)
+            await heartbeat.last()
             return await self._report(outcome)
         finally:
             for task in (beating, limits):
@@ -118,7 +109,7 @@ class JobRun:
         else:
             await job.stop(self.settings.cancel_grace_seconds, reason=str(self._stop))
 
-    async def _run_job(self) -> Outcome:
+    async def _run_job(self, heartbeat: Heartbeat) -> Outcome:
         command, directory = self.delivery.command, (self.settings.jobs_dir / folder_name(self.delivery.command.task_id)).absolute()
         request = JobRequest(
             id=command.task_id,
@@ -141,82 +132,25 @@ class JobRun:
             return Failed(JobErrorInfo(type="ChildServerError", module="workers.process", message=str(exc), retryable=True))
         except Exception as exc:  # noqa: BLE001 - whatever keeps a job from starting is this run's outcome
             return Failed(JobErrorInfo(type=type(exc).__name__, module=type(exc).__module__, message=str(exc), retryable=isinstance(exc, Retryable)))
+        heartbeat.pid = self._job.pid
         if self._soft_limit_passed:
             self._job.pass_soft_limit()
         if self._stop is not None:
             self._stopping = asyncio.create_task(self._stop_job(self._job))
         async for event in self._job.events():
-            match event:
-                case Progress():
-                    self._progress = event
-                case LogLine():
-                    self._lines.append(event)
-                case _:
-                    return event
-            self._news.set()
+            if not isinstance(event, Progress | LogLine):
+                return event
+            heartbeat.tell(event)
         raise AssertionError("a job's events end with its outcome")
 
     # ------------------------------------------------------------------------------------------------------------------ while it runs
 
-    async def _keep_alive(self) -> None:
-        """Renew the lease each third of it, and at once when there is progress to tell; an unreachable server is waited for."""
-        interval = self.settings.lease_seconds / 3
-        while True:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), timeout=interval)
-            self._news.clear()
-            try:
-                # A connection that died without a word must not eat the lease: the next try gets a new one.
-                async with asyncio.timeout(interval / 2):
-                    verdict = await self._beat()
-            except (*CONNECTION_ERRORS, redis.RedisError, FunctionLibraryMissing, TimeoutError) as exc:
-                logger.warning("%s: no heartbeat (%s: %s); the job goes on", self, type(exc).__name__, exc)
-                await self.client.connection_pool.disconnect(inuse_connections=False)
-                await asyncio.sleep(min(1.0, interval / 4))
-                continue
-            except Exception:
-                logger.exception("%s: a heartbeat failed; the job goes on", self)
-                continue
-            if verdict == "lost":
-                logger.error("%s: this worker lost its lease; the run is ended, another worker has the job", self)
-                self.stop(StopReason.LOST)
-                return
-            if verdict == "cancelled":
-                self.stop(StopReason.CANCELLED)
-
-    async def _beat(self) -> str:
-        """One heartbeat, and one more for each further piece of news."""
-        progress, self._progress = self._progress, None
-        while self._lines:
-            await call_async(self.client, self._heartbeat(self._status(StatusKind.LOG, message=self._lines.popleft().text)))
-        if progress is None:
-            return await call_async(self.client, self._heartbeat())
-        status = self._status(StatusKind.PROGRESS, current=progress.current, total=progress.total, message=progress.message)
-        return await call_async(self.client, self._heartbeat(status))
-
-    async def _tell_last_lines(self) -> None:
-        """What the job logged just before its end; when the server is away the log file has it."""
-        with contextlib.suppress(*CONNECTION_ERRORS, redis.RedisError, FunctionLibraryMissing, TimeoutError):
-            async with asyncio.timeout(LAST_LINES_SECONDS):
-                if self._lines:
-                    await self._beat()
-
-    def _heartbeat(self, status: Status | None = None) -> FunctionCall[str]:
-        return running.heartbeat(self.settings.keys, self.delivery, self.token, status)
-
-    def _status(self, kind: StatusKind, *, current: int | None = None, total: int | None = None, message: str) -> Status:
-        command = self.delivery.command
-        return Status(
-            task_id=command.task_id,
-            attempt=command.attempt,
-            publish_id=command.publish_id,
-            kind=kind,
-            current=current,
-            total=total,
-            message=message,
-            worker=self.worker,
-            pid=self._job.pid if self._job else self.pid,
-        )
+    def _on_verdict(self, verdict: str) -> None:
+        if verdict == "lost":
+            logger.error("%s: this worker lost its lease; the run is ended, another worker has the job", self)
+            self.stop(StopReason.LOST)
+        else:
+            self.stop(StopReason.CANCELLED)
 
     async def _enforce_limits(self) -> None:
         now = asyncio.get_running_loop().time

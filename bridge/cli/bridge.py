@@ -9,8 +9,6 @@ from celery.bin.base import LOG_LEVEL, CeleryDaemonCommand, CeleryOption
 from celery.utils.nodenames import default_nodename, host_format
 
 from bridge.connection import Connection
-from bridge.node import StreamBridge
-from bridge.remote_control import NodeForStreamWorkers  # and its commands take the place of Celery's in this process
 
 
 @click.command(cls=CeleryDaemonCommand)
@@ -22,6 +20,10 @@ from bridge.remote_control import NodeForStreamWorkers  # and its commands take 
 @click.pass_context
 def bridge(ctx: click.Context, /, hostname: str, concurrency: int, loglevel: Any, **_: Any) -> None:
     """Finish tasks inside Celery when their jobs finish on the streams."""
+    # Celery loads this module for its list of commands in every process; the rest is for a bridge.
+    from bridge.node import StreamBridge
+    from bridge.remote_control import NodeForStreamWorkers  # whose commands take the place of Celery's
+
     app = ctx.obj.app
     try:
         Connection.of(app).is_bridge = True

@@ -12,6 +12,8 @@ from streams.bus.topology import Keys, Service
 from streams.jobs.running import HANDED_BACK
 
 COUNTED_AT_A_TIME: Final = 1_000
+HIGHEST: Final = "18446744073709551615-18446744073709551615"
+"""After every entry of a stream."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +48,9 @@ def ahead(client: redis.Redis, keys: Keys, service: Service, stream: str, entry:
         stream: full key of the one that holds the entry.
         entry: its id.
     """
-    total = 0
-    for name in service.command_streams:
-        other = keys.stream(name)
-        total += _untaken(client, other, service.group, entry if other == stream else "18446744073709551615-18446744073709551615")
-        if other == stream:
-            return total
-    return total
+    streams = [keys.stream(name) for name in service.command_streams]
+    earlier = streams[: streams.index(stream)] if stream in streams else []
+    return sum(_untaken(client, lane, service.group, HIGHEST) for lane in earlier) + _untaken(client, stream, service.group, entry)
 
 
 def _untaken(client: redis.Redis, stream: str, group: str, before: str) -> int:

@@ -13,9 +13,12 @@ import signal
 import socket
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Self
+
+import psutil
 
 from streams.parent_death import signal_on_parent_death
 from tests.waiting import wait_until
@@ -87,6 +90,21 @@ class DebianServer:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
         self._processes.clear()
+
+    @contextlib.contextmanager
+    def standing_still(self) -> Iterator[None]:
+        """Its processes do nothing meanwhile, and neither does who waits for them."""
+        family = [
+            each for process in self._processes for each in (psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True))
+        ]
+        for each in family:
+            each.suspend()
+        try:
+            yield
+        finally:
+            for each in family:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    each.resume()
 
     def run(self, *command: str | Path) -> None:
         """To its end."""

@@ -181,6 +181,10 @@ class Stack:
         arguments = ("-m", "workers", "lab", *imports, "-c", str(concurrency))
         return self._process(name, arguments, ready=f"lab: {concurrency} at a time", **environment)
 
+    def other(self, name: str, arguments: tuple[str, ...], *, ready: str) -> Process:
+        """Anything else, such as Flower."""
+        return self._process(name, arguments, ready=ready)
+
     def start(self, *processes: Process) -> None:
         """Start them side by side, and wait until each says that it is ready; all of the stack when none is named."""
         chosen = processes or tuple(self.processes.values())

@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
 
 import pytest
 from celery import chain, chord
 from celery.exceptions import TaskRevokedError
 from celery.result import AsyncResult
 
-from bridge import RemoteError
+from bridge import JobInfo, RemoteError, Stage
 from streams.embedded import EmbeddedServer
 from tests import servers
 from tests.acceptance.other_servers import DebianServer, Postgres, RabbitMQ
@@ -66,6 +68,12 @@ def test_success(stack: Stack) -> None:
     result = stack.send("echo", value=1, nested={"list": [1, 2.5, None, "ä"]})
     assert stack.get(result) == {"value": 1, "nested": {"list": [1, 2.5, None, "ä"]}}
     assert len(stack.runs(result)) == 1
+    stack.wait_for_rest()
+    info = JobInfo.of(result)
+    assert (info.stage, info.state, info.deliveries) == (Stage.DONE, "SUCCESS", 1)
+    assert info.finished_at is not None
+    assert info.started_at is not None
+    assert timedelta(0) <= info.finished_at - info.started_at < timedelta(minutes=1)
 
 
 def test_progress(stack: Stack) -> None:
@@ -144,3 +152,24 @@ def test_a_job_that_ends_while_the_database_is_away(stack: Stack) -> None:
     database.start()
     assert stack.get(result) == {"slept": 1.5}
     assert len(stack.runs(result)) == 1
+
+
+@pytest.mark.parametrize("stack", [WAYS["rabbitmq-and-postgres"]], ids=["postgres"], indirect=True)
+def test_a_celery_worker_killed_while_it_looks_whether_a_chord_is_complete(stack: Stack) -> None:
+    [database] = [other for other in stack.others if isinstance(other, Postgres)]
+    celery = stack.processes["celery"]
+    body = chord([stack.task("echo", value=1), stack.task("sleep", seconds=2)], stack.task("echo", value="body"), app=stack.caller)()
+    stack.wait_for_states([body.parent.results[1]], "PROGRESS")
+
+    def looks() -> bool:
+        active: dict[str, list[dict[str, Any]]] = stack.caller.control.inspect(timeout=0.5).active() or {}
+        return "celery.chord_unlock" in [request["name"] for requests in active.values() for request in requests]
+
+    with database.standing_still():
+        wait_until(looks, message=celery.log)
+        celery.crash()
+        celery.end()
+    stack.start(celery)
+    assert stack.get(body) == {"value": "body"}
+    stack.wait_for_rest()
+    assert len(stack.runs(body)) == 1

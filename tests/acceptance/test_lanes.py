@@ -97,3 +97,16 @@ def test_a_crashed_workers_job_is_taken_from_its_lane(stack: Stack) -> None:
     stack.start(worker)
     assert stack.get(result) == {"slept": 1}
     wait_until(lambda: len(stack.runs(result)) == 2)
+
+
+def test_commands_that_come_on_two_lanes_at_one_moment_run_one_after_the_other(stack: Stack) -> None:
+    with stack.redis.pipeline(transaction=True) as pipe:
+        for lane in LANES.lanes:
+            command: dict[Any, Any] = {"type": "test.sleep", "task_id": f"twin-{lane}", "attempt": "1", "callback_stream": "twins"}
+            pipe.xadd(LANES.command_stream(lane), {**command, "data": '{"seconds": 0.5}'})
+        pipe.execute()
+    wait_until(lambda: stack.redis.xlen("twins") == 2)
+    first, second = (run for run in stack.runs() if run.task_id.startswith("twin-"))
+    assert {first.task_id, second.task_id} == {"twin-urgent", "twin-normal"}
+    assert second.at - first.at > 0.5
+    assert (first.delivery, second.delivery) == (1, 1)

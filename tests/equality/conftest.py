@@ -58,7 +58,7 @@ class Backtests:
     base_config: Path | None = None
     count: int = 0
 
-    def run(self, strategy: str, config: dict[str, Any], *, cancel_at: int | None = None) -> Outcome:
+    def run(self, strategy: str, config: dict[str, Any], *, cancel_at: int | None = None, soft_limit_at: int | None = None) -> Outcome:
         self.count += 1
         outcome = Outcome(self.folder / f"job{self.count}", self.folder / f"artifacts{self.count}")
         environment = {
@@ -74,6 +74,7 @@ class Backtests:
             "environment": {key: str(value) for key, value in environment.items()},
             "data": {"strategy_name": strategy, "config": config},
             "cancel_at": cancel_at,
+            "soft_limit_at": soft_limit_at,
         }
         assert self.server.stdin is not None
         assert self.server.stdout is not None

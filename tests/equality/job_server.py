@@ -1,6 +1,6 @@
 """A warm server as the worker has one: it forks a child for each job it reads from stdin. Run as a script, by the fixture `backtests`.
 
-A line in: {directory, artifacts, environment, data, cancel_at}. A line out, once the child is gone. What the job returned or raised is in
+A line in: {directory, artifacts, environment, data, cancel_at, soft_limit_at}. A line out, once the child is gone. What the job returned or raised is in
 `<directory>/outcome.json`.
 """
 
@@ -16,6 +16,7 @@ from typing import Any
 import workers.backtesting.engine  # noqa: F401 - the import that a fork saves
 from workers.artifacts import ArtifactStore
 from workers.handlers import HANDLERS
+from workers.interrupting import soft_limit_by_signal
 from workers.job import Job
 
 
@@ -27,11 +28,14 @@ def run(spec: dict[str, Any]) -> dict[str, Any]:
         progress.append((current, total, message))
         if spec["cancel_at"] is not None and current >= spec["cancel_at"]:
             job.cancel("revoked")
+        if spec["soft_limit_at"] is not None and current >= spec["soft_limit_at"]:
+            job.pass_soft_limit()
 
     job = Job(id="job", type="backtest.run", directory=Path(spec["directory"]), artifacts=ArtifactStore(spec["artifacts"]), _report=report)
     handler = HANDLERS["backtest.run"]
     try:
-        outcome: dict[str, Any] = {"result": handler.function(job, handler.parse(spec["data"]))}
+        with soft_limit_by_signal(job):
+            outcome: dict[str, Any] = {"result": handler.function(job, handler.parse(spec["data"]))}
     except BaseException as exc:  # noqa: BLE001 - whatever it is, the test looks at it
         outcome = {"error": {"type": type(exc).__name__, "message": str(exc), "traceback": traceback.format_exc()}}
     return outcome | {"progress": progress}

@@ -123,6 +123,13 @@ def test_cancelled_job_stops_where_it_is(backtests: Backtests, percent: int) -> 
     assert max(current for current, _, _ in outcome.progress) < 60
 
 
+@pytest.mark.parametrize("percent", [5, 30], ids=["before indicators", "in the simulation"])
+def test_a_soft_time_limit_stops_it_where_it_is(backtests: Backtests, percent: int) -> None:
+    outcome = backtests.run("EmaCross", call_config(), soft_limit_at=percent)
+    assert outcome.error["type"] == "SoftTimeLimit"
+    assert max(current for current, _, _ in outcome.progress) < 60
+
+
 def test_second_run_in_the_same_folder_leaves_one_result(backtests: Backtests) -> None:
     first = backtests.run("EmaCross", call_config(timerange="20260105-20260106"), cancel_at=95)
     backtests.count -= 1

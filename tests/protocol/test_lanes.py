@@ -38,6 +38,21 @@ def take_up(scene: Scene, delivery: Delivery) -> str:
     return scene.do(step).token
 
 
+def repair(scene: Scene, stream: str | None) -> str:
+    step = managing.repair(
+        scene.keys,
+        LANES,
+        "p1",
+        task_id="t1",
+        attempt=1,
+        callback_stream=scene.keys.stream(LANES.results),
+        results_group=MANAGEMENT_CONSUMERS,
+        max_deliveries=3,
+        stream=stream,
+    )
+    return scene.do(step)
+
+
 def test_the_ledger_remembers_the_lane(scene: Scene, urgent: str) -> None:
     assert scene.job()["stream"] == urgent
     assert scene.client.xlen(scene.keys.stream(LANES.command_stream())) == 0
@@ -58,19 +73,18 @@ def test_a_delayed_command_knows_its_lane_and_goes_back_there(scene: Scene, urge
 
 def test_a_lost_command_is_sent_again_on_its_lane(scene: Scene, urgent: str) -> None:
     scene.client.xdel(urgent, scene.job()["entry"])
-    step = managing.repair(
-        scene.keys,
-        LANES,
-        "p1",
-        task_id="t1",
-        attempt=1,
-        callback_stream=scene.keys.stream(LANES.results),
-        results_group=MANAGEMENT_CONSUMERS,
-        max_deliveries=3,
-        stream=scene.job()["stream"],
-    )
-    assert scene.do(step) == "repaired"
+    assert repair(scene, scene.job()["stream"]) == "repaired"
     assert taken(scene, urgent).command.task_id == "t1"
+
+
+def test_what_waited_before_the_service_got_its_lanes_is_sent_again_on_the_default_one(scene: Scene) -> None:
+    plain = Service.named("lanes")
+    command = Command(type="lab.run", task_id="t1", callback_stream=scene.keys.stream(plain.results))
+    scene.do(dispatching.dispatch(scene.keys, plain, command, publish_id="p1", lineage="p1", retries=0, context="ctx"))
+    for stream in LANES.command_streams:
+        scene.client.xgroup_create(scene.keys.stream(stream), LANES.group, id="0", mkstream=True)
+    assert repair(scene, None) == "repaired"
+    assert taken(scene, scene.keys.stream(LANES.command_stream())).command.task_id == "t1"
 
 
 def test_commands_without_a_publish_id_are_told_apart_by_their_lane() -> None:

@@ -102,8 +102,15 @@ def test_a_result_backend_that_can_not_hold_states_is_refused(make_app: MakeApp,
 
 
 def test_a_database_is_fine_and_what_is_not_tested_is_told(make_app: MakeApp, tmp_path: Path) -> None:
-    assert check_configuration(make_app(backend=f"db+sqlite:///{tmp_path}/results.db")) == []
-    assert found(make_app(backend=f"file://{tmp_path}")) == [("warn", "result_backend")]
+    late = {"celery.chord_unlock": {"acks_late": True, "reject_on_worker_lost": True}}
+    assert check_configuration(make_app(backend=f"db+sqlite:///{tmp_path}/results.db", task_annotations=late)) == []
+    assert found(make_app(backend=f"file://{tmp_path}", task_annotations=late)) == [("warn", "result_backend")]
+
+
+def test_a_database_needs_chords_that_survive_a_killed_worker(make_app: MakeApp, tmp_path: Path) -> None:
+    finding = only(make_app(backend=f"db+sqlite:///{tmp_path}/results.db"))
+    assert (finding.severity, finding.setting) == (Severity.WARN, "acks_late of celery.chord_unlock")
+    assert "task_annotations" in finding.to_set
 
 
 def test_celerys_default_of_a_day_is_too_short_for_a_job_of_unknown_length(make_app: MakeApp) -> None:
@@ -135,6 +142,13 @@ def test_an_ordinary_task_whose_retry_outlasts_the_visibility_timeout_is_named(m
 
     assert "lab.slow" in only(app).why
     assert "3600" in only(app).to_set
+
+
+def test_a_countdown_of_beats_that_outlasts_the_visibility_timeout_is_told_but_not_of_a_bridged_task(make_app: MakeApp) -> None:
+    beat = {name: {"task": name, "schedule": 60, "options": {"countdown": 7200}} for name in ("lab.echo", "lab.ordinary")}
+    finding = only(make_app(beat_schedule=beat))  # kombu's default is an hour
+    assert "lab.ordinary" in finding.why
+    assert "lab.echo" not in finding.why
 
 
 def test_without_remote_control_no_revoke_reaches_a_job(make_app: MakeApp) -> None:

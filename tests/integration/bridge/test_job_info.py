@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -14,7 +15,7 @@ from bridge.connection import Connection
 from bridge.settings import BridgeSettings
 from streams.bus.clients import connect as connect_redis
 from streams.bus.functions import load_library
-from streams.bus.topology import add_service
+from streams.bus.topology import SERVICES, add_service
 from streams.embedded import Server
 from streams.jobs import queueing, running
 from streams.jobs.messages import Status, StatusKind
@@ -87,6 +88,22 @@ def test_the_position_counts_what_nobody_has_taken_up(app: Celery, scene: Scene,
     assert [info(app, f"t{number}").position() for number in range(8)] == [None, 0, 1, 2, 3, 4, 5, 6]
     scene.hand_back(delivery, token)
     assert [info(app, f"t{number}").position() for number in range(8)] == list(range(8))
+
+
+def test_who_looks_need_not_know_the_service(app: Celery, scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene.dispatch()
+    monkeypatch.delitem(SERVICES, SERVICE.name)
+    assert (info(app).stage, info(app).position()) == (Stage.WAITING, 0)
+
+
+def test_more_urgent_lanes_come_first(app: Celery, scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    lanes = replace(SERVICE, lanes=("urgent", "normal"))
+    monkeypatch.setitem(SERVICES, SERVICE.name, lanes)
+    monkeypatch.setattr(scene, "service", lanes)
+    for number in range(2):
+        scene.dispatch(f"p{number}", task=f"t{number}")
+    scene.client.xadd(scene.keys.stream(lanes.command_stream("urgent")), {"any": "thing"})
+    assert [info(app, f"t{number}").position() for number in range(2)] == [1, 2]
 
 
 def test_a_position_asked_for_late_is_none_once_it_runs(app: Celery, scene: Scene) -> None:

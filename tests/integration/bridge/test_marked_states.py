@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import random
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -158,3 +161,26 @@ def test_what_a_dead_writer_had_decided_is_stored_by_the_replay(app: Celery, red
     store(app, "RETRY", ValueError("again"))
     assert stored(app)["status"] == "RETRY"
     assert redis_client.ttl(key) > 0  # what is kept of the dead one goes with the mark
+
+
+def test_however_writers_come_together_the_last_decision_is_what_stays(app: Celery, redis_client: Redis) -> None:
+    """Past every look at the mark before the write: what puts things right is the look afterwards."""
+    plain = DatabaseBackend(app=app, url=app.backend.url)
+    order = [(PROGRESS, number) for number in range(30)] + [("RETRY", 0), ("STARTED", 0), (DISPATCHED, 0)]
+
+    def write(*args: Any, **kwargs: Any) -> None:
+        time.sleep(random.random() / 50)
+        plain._ensure_retryable(plain._store_result, *args, **kwargs)
+
+    def put(state: str, result: Any) -> None:
+        MarkedStates(Connection.of(app)).put(run(), state, write, result=result, traceback=None, request=None)
+
+    for _ in range(3):
+        random.shuffle(order)
+        with ThreadPoolExecutor(8) as pool:
+            done = [pool.submit(put, *each) for each in order]
+        assert [each.exception() for each in done] == [None] * len(order)
+        assert stored(app)["status"] == "RETRY"
+        assert {"decided", "writers"}.isdisjoint(mark(app, redis_client))
+        redis_client.delete(Connection.of(app).keys.mark(TASK))
+    plain.session_manager.invalidate(plain.url)

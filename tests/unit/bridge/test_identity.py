@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bridge import identity
-from bridge.identity import LINEAGE, PUBLISH_ID, CurrentRun
+from bridge.identity import LINEAGE, PUBLISH_ID, Chord, CurrentRun
 
 
 def sent(**headers: Any) -> dict[str, Any]:
@@ -56,3 +56,13 @@ def test_a_message_of_an_unconnected_producer_is_known_by_task_id_and_retries() 
     assert identity.of_message({"id": "t", "retries": 0}) == identity.of_message({"id": "t", "retries": 0})
     assert identity.of_message({"id": "t", "retries": 1})[0] != identity.of_message({"id": "t", "retries": 0})[0]
     assert identity.of_message({"id": "t", "retries": 1})[1] == identity.of_message({"id": "t", "retries": 0})[0]
+
+
+def test_a_body_that_celerys_own_task_sends_has_the_same_id_as_one_that_a_part_sends() -> None:
+    unlocked = Chord("chord-1")
+    messages: list[dict[str, Any]] = [{"id": f"t{number}", "task": "tasks.x", "retries": 0} for number in range(3)]
+    for message in messages[:2]:
+        identity.stamp(message, unlocked)
+    with identity.completing_chord("chord-1"):
+        identity.stamp(messages[2])
+    assert messages[0][PUBLISH_ID] == messages[2][PUBLISH_ID] != messages[1][PUBLISH_ID]

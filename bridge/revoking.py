@@ -1,0 +1,59 @@
+"""Celery's `revoke` reaches jobs: one that waits on a stream never starts, and with `terminate` a running one is stopped.
+
+Imported by every node of a connected app, bridges and Celery workers: so a revoke counts while no bridge is up. Twice does no harm.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from typing import Any, Final
+
+from celery.utils.functional import maybe_list
+from celery.worker.control import Panel, control_command
+from kombu.utils.json import loads
+
+from bridge import celery_internals
+from bridge.connection import Connection
+from bridge.open_jobs import open_jobs
+from streams.jobs.cancelling import cancel_task
+
+logger = logging.getLogger(__name__)
+
+_celerys: Final = {name: Panel.data[name] for name in ("revoke", "revoke_by_stamped_headers")}
+
+
+@control_command(name="revoke", variadic="task_id", signature="[id1 [id2 [... [idN]]]]")
+def revoke(state: Any, task_id: Any, terminate: bool = False, signal: str | None = None, **kwargs: Any) -> Any:  # noqa: FBT001, FBT002 - Celery's signature
+    """Revoke task by task id (or list of ids): a job that waits on a stream never starts; with terminate a running one is stopped."""
+    task_ids = [str(each) for each in maybe_list(task_id) or []]
+    answers = _cancel(Connection.of(state.app), task_ids, waiting_only=not terminate, signal=signal)
+    reply = _celerys["revoke"](state, task_ids, terminate=terminate, signal=signal, **kwargs)
+    return {"ok": f"{reply['ok']}; jobs: {answers}"} if answers and isinstance(reply, dict) and "ok" in reply else reply
+
+
+@control_command(name="revoke_by_stamped_headers", variadic="headers", signature="[key1=value1 [key2=value2 [... [keyN=valueN]]]]")
+def revoke_by_stamped_headers(state: Any, headers: Any, terminate: bool = False, signal: str | None = None, **kwargs: Any) -> Any:  # noqa: FBT001, FBT002 - Celery's signature
+    """Revoke the tasks with one of these stamps: jobs that wait on a stream never start; with terminate running ones are stopped."""
+    connection = Connection.of(state.app)
+    wanted = dict(each.split("=", 1) for each in headers) if isinstance(headers, list) else dict(headers)
+    stamped = [job.task_id for job in open_jobs(connection) if _is_stamped(loads(job.context), wanted)]
+    answers = _cancel(connection, stamped, waiting_only=not terminate, signal=signal)
+    reply = _celerys["revoke_by_stamped_headers"](state, headers, terminate=terminate, signal=signal, **kwargs)
+    return {"ok": f"{reply['ok']}; jobs: {answers}"} if answers and isinstance(reply, dict) and "ok" in reply else reply
+
+
+def _cancel(connection: Connection, task_ids: Iterable[str], *, waiting_only: bool, signal: str | None) -> dict[str, str]:
+    """R10 for each; what became of it, by task id: accepted, too late, or running (and left alone)."""
+    answers: dict[str, str] = {}
+    for each in task_ids:
+        told = cancel_task(connection.client, connection.keys, each, waiting_only=waiting_only, signum=celery_internals.signal_number(signal))
+        logger.info("revoke %s%s: %s", each, "" if waiting_only else " (terminate)", ", ".join(told.values()) or "no job of it is known yet")
+        if told:
+            answers[each] = ", ".join(told.values())
+    return answers
+
+
+def _is_stamped(context: dict[str, Any], wanted: dict[str, Any]) -> bool:
+    stamps = context.get("stamps") or {}
+    return any(set(maybe_list(stamps.get(name)) or []) & set(maybe_list(values) or []) for name, values in wanted.items())
