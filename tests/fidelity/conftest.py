@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import copy
 import importlib
 import json
 import os
 import time
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from enum import Enum
@@ -97,15 +97,17 @@ def traces(request: pytest.FixtureRequest, caller: Celery, fidelity_nodes: Nodes
                 mine = {key: kit for key, kit in kits_of.items() if _stage(SCENARIOS[key[0]]) is stage}
                 futures = {key: threads.submit(_observe, kit, SCENARIOS[key[0]].function) for key, kit in mine.items()}
                 observed |= {key: future.result() for key, future in futures.items()}
+            print(f"{stage.value}: {len(mine) // 2} scenarios, {time.monotonic() - began:.0f} s so far")
         _wait_for_quiet(list(kits_of.values()), fidelity_nodes)
         leftovers = _leftovers(fidelity_nodes)
         metas = _metas(fidelity_nodes)
-        made = {key: trace(kit, observed[key], leftovers, metas) for key, kit in kits_of.items()}
+        runs = Counter((task_id, function) for task_id, function in fidelity_nodes.runs())
+        made = {key: trace(kit, observed[key], leftovers, metas, runs) for key, kit in kits_of.items()}
         _close_backend(caller)
     print(f"{len(chosen)} scenarios, ordinary and bridged, in {time.monotonic() - began:.1f} s")
     if path := os.environ.get("FIDELITY_TRACES"):
         Path(path).write_text(json.dumps({f"{name} {side}": value for (name, side), value in made.items()}, indent=1))
-    return copy.deepcopy(made)
+    return made
 
 
 def _stage(scenario: Scenario) -> Stage:
