@@ -60,6 +60,8 @@ def _not_started(task: Record) -> None:
 def _eta(task: Record) -> None:
     for message in (*task["messages"], *task["sent events"], *task["events"].get("received", ())):
         message.pop("eta", None)
+    # Due at once, the next attempt may be dispatched before RETRY is stored, which is refused then.
+    task["states"] = [state for state in task["states"] if state["status"] != "RETRY"]
 
 
 @_each_task
