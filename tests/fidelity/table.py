@@ -82,6 +82,10 @@ def _one_more(task: Task, signature: Any, **_: Any) -> None:
     task.add_to_chord(task.app.signature(copy.deepcopy(signature)))
 
 
+def _sends(task: Task, value: Any, *_: Any) -> None:
+    task.app.tasks["common.echo"].delay(f"sent with {value}")
+
+
 def _own_state(task: Task, value: Any, **_: Any) -> None:
     task.update_state(state="PREPARING", meta={"value": value})
 
@@ -156,6 +160,8 @@ PAIRS = (
     Pair("rejected", work.echo, {"acks_late": True}, _rejected, bind=True),
     Pair("requeued", work.echo, {"acks_late": True}, _requeued, bind=True),
     Pair("broken_body", work.echo, {}, _broken_body, bind=True),
+    Pair("parenting", work.echo, {}, _sends, bind=True),
+    Pair("parenting_flaky", work.flaky, RETRIED, _sends, bind=True),
     Pair("own_state", work.echo, {}, _own_state, bind=True),
     Pair("replaced", work.replaced, {}, _replaced_by, bind=True),
     Pair("one_more", work.one_more, {}, _one_more, bind=True),

@@ -161,7 +161,7 @@ def the_body_ignores(kit: Kit) -> Any:
     return kit.fresh(result).state
 
 
-@scenario(differences=("no job",))
+@scenario
 def the_body_rejects(kit: Kit) -> Any:
     result = kit.rejected.delay(1)
     kit.wait_until_done(result)
