@@ -32,6 +32,12 @@ def revoke(state: Any, task_id: Any, terminate: bool = False, signal: str | None
     return {"ok": f"{reply['ok']}; jobs: {answers}"} if answers and isinstance(reply, dict) and "ok" in reply else reply
 
 
+@control_command(name="terminate", variadic="task_id", args=[("signal", str)], signature="<signal> [id1 [id2 [... [idN]]]]")
+def terminate(state: Any, signal: str, task_id: Any, **kwargs: Any) -> Any:
+    """Terminate task by task id (or list of ids); the same as revoke with terminate."""
+    return revoke(state, task_id, terminate=True, signal=signal, **kwargs)
+
+
 @control_command(name="revoke_by_stamped_headers", variadic="headers", signature="[key1=value1 [key2=value2 [... [keyN=valueN]]]]")
 def revoke_by_stamped_headers(state: Any, headers: Any, terminate: bool = False, signal: str | None = None, **kwargs: Any) -> Any:  # noqa: FBT001, FBT002 - Celery's signature
     """Revoke the tasks with one of these stamps: jobs that wait on a stream never start; with terminate running ones are stopped."""
