@@ -1,30 +1,36 @@
-"""`celery inspect` answers for the stream workers too, which have no Celery, and for the jobs that wait.
+"""`celery inspect` answers for the stream workers too, which have no Celery, and for the jobs that wait; `celery control` reaches them.
 
-Imported by the bridge's node only. A command that is addressed to all, or to a stream worker by its node name, is answered by a bridge in the worker's name.
+Imported by the bridge's node only. A command that is addressed to all, or to a stream worker by its node name, is taken by a bridge, which answers in the worker's name.
 """
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Callable
 from typing import Any, Final
 
+import redis
 from celery.utils.functional import maybe_list
 from celery.worker.control import Panel, inspect_command
 from kombu.matcher import match
 from kombu.pidbox import Node
-from kombu.utils.json import loads
+from kombu.utils.json import dumps, loads
 
 from bridge import celery_internals
 from bridge.connection import Connection
 from bridge.job_info import Stage
 from bridge.open_jobs import OpenJob, open_jobs
 from bridge.stream_workers import SOFTWARE, StreamWorker, own_version, stream_workers
+from bridge.worker_orders import FOR_EACH_NAMED, ORDERS, refuse
+from streams.bus.clients import CONNECTION_ERRORS
 
 logger = logging.getLogger(__name__)
 
 ANSWERED_SECONDS = 60
 """How long it is known that a question was answered."""
+HEARD_BY_ALL_SECONDS = 5
+"""The same of a command that wants no answer: within that each bridge has heard it."""
 
 _celerys = {name: Panel.data[name] for name in ("reserved", "scheduled", "query_task")}
 
@@ -70,17 +76,17 @@ def _at(state: Any, stage: Stage) -> list[OpenJob]:
 # ------------------------------------------------------------------------------------------------- inspect: in the names of the stream workers
 
 
-def _active(app: Any, worker: StreamWorker, **_: Any) -> Any:
-    return [info(app, job) for job in open_jobs(Connection.of(app)) if job.worker == worker.name and job.stage is Stage.RUNNING]
+def _active(state: Any, worker: StreamWorker, **_: Any) -> Any:
+    return [info(state.app, job) for job in open_jobs(Connection.of(state.app)) if job.worker == worker.name and job.stage is Stage.RUNNING]
 
 
-def _query(app: Any, worker: StreamWorker, ids: Any = (), **_: Any) -> Any:
-    jobs = open_jobs(Connection.of(app), map(str, maybe_list(ids) or []))
-    return {job.task_id: ("active", info(app, job)) for job in jobs if job.worker == worker.name and job.stage is Stage.RUNNING}
+def _query(state: Any, worker: StreamWorker, ids: Any = (), **_: Any) -> Any:
+    jobs = open_jobs(Connection.of(state.app), map(str, maybe_list(ids) or []))
+    return {job.task_id: ("active", info(state.app, job)) for job in jobs if job.worker == worker.name and job.stage is Stage.RUNNING}
 
 
-def _stats(app: Any, worker: StreamWorker, **_: Any) -> Any:
-    status = worker.status
+def _stats(state: Any, worker: StreamWorker, **_: Any) -> Any:
+    app, status = state.app, worker.status
     return {
         "total": {"jobs": status.processed},
         "pid": status.pid,
@@ -94,72 +100,94 @@ def _stats(app: Any, worker: StreamWorker, **_: Any) -> Any:
     }
 
 
-def _registered(app: Any, worker: StreamWorker, **_: Any) -> Any:
+def _registered(state: Any, worker: StreamWorker, **_: Any) -> Any:
     types = set(worker.status.task_types or ())
     return sorted(
-        name for name, task in app.tasks.items() if getattr(task, "service", None) == worker.service and getattr(task, "command", None) in types
+        name for name, task in state.app.tasks.items() if getattr(task, "service", None) == worker.service and getattr(task, "command", None) in types
     )
 
 
-def _queues(app: Any, worker: StreamWorker, **_: Any) -> Any:
-    streams = Connection.of(app).service(worker.service).command_streams
+def _queues(state: Any, worker: StreamWorker, **_: Any) -> Any:
+    streams = Connection.of(state.app).service(worker.service).command_streams
     return [
         {"name": each, "routing_key": each, "exchange": {"name": "", "type": "stream"}, "durable": True, "auto_delete": False} for each in streams
     ]
 
 
 _ANSWERS: Final[dict[str, Callable[..., Any]]] = {
-    "ping": lambda _app, _worker, **_: {"ok": "pong"},
+    "ping": lambda _state, _worker, **_: {"ok": "pong"},
     "active": _active,
     "dump_active": _active,
-    "reserved": lambda _app, _worker, **_: [],
-    "dump_reserved": lambda _app, _worker, **_: [],
-    "scheduled": lambda _app, _worker, **_: [],
-    "dump_schedule": lambda _app, _worker, **_: [],
-    "revoked": lambda _app, _worker, **_: [],
-    "dump_revoked": lambda _app, _worker, **_: [],
+    "reserved": lambda _state, _worker, **_: [],
+    "dump_reserved": lambda _state, _worker, **_: [],
+    "scheduled": lambda _state, _worker, **_: [],
+    "dump_schedule": lambda _state, _worker, **_: [],
+    "revoked": lambda _state, _worker, **_: [],
+    "dump_revoked": lambda _state, _worker, **_: [],
     "query_task": _query,
     "stats": _stats,
     "registered": _registered,
     "dump_tasks": _registered,
     "active_queues": _queues,
-    "clock": lambda app, _worker, **_: {"clock": app.clock.value},
-    "report": lambda _app, worker, **_: {"ok": f"stream worker of {worker.service}, {SOFTWARE} {own_version()}: {worker.status.versions}"},
-    "conf": lambda _app, _worker, **_: {},
+    "clock": lambda state, _worker, **_: {"clock": state.app.clock.value},
+    "report": lambda _state, worker, **_: {"ok": f"stream worker of {worker.service}, {SOFTWARE} {own_version()}: {worker.status.versions}"},
+    "conf": lambda _state, _worker, **_: {},
 }
 
 
 class NodeForStreamWorkers(Node):
-    """The bridge's mailbox node, which answers for the stream workers too."""
+    """The bridge's mailbox node, which speaks and acts for the stream workers too."""
 
     state: Any
 
     def handle_message(self, body: dict[str, Any], message: Any = None) -> Any:
         """Celery's commands; each answer goes out under the name of whoever it is about."""
-        answer, reply_to = _ANSWERS.get(body.get("method", "")), body.get("reply_to")
         self.state.speaks_for_the_streams = False
-        if answer is None or not reply_to:
-            return super().handle_message(body, message)  # type: ignore[no-untyped-call]
+        try:
+            self._for_stream_workers(body, message)
+        except (*CONNECTION_ERRORS, redis.RedisError) as exc:  # and a bridge that is told to end does so
+            logger.warning("%s for the stream workers: %s: %s", body.get("method"), type(exc).__name__, exc)
+        return super().handle_message(body, message)  # type: ignore[no-untyped-call]
+
+    def _for_stream_workers(self, body: dict[str, Any], message: Any) -> None:
+        act, reply_to = _act(body), body.get("reply_to")
+        if act is None:
+            return
         asked = [worker for worker in stream_workers(Connection.of(self.state.app)) if _is_addressed(worker.name, body)]
         # Celery's client warns of two answers in one name: of several bridges the first one speaks.
         if asked or _is_addressed(self.hostname, body):
-            self.state.speaks_for_the_streams = self._is_first(str(body.get("ticket")))
-        reply = super().handle_message(body, message)  # type: ignore[no-untyped-call]
+            self.state.speaks_for_the_streams = self._is_first(body, message)
         for worker in asked if self.state.speaks_for_the_streams else ():
-            told = {worker.name: self._answer(answer, worker, body)}
-            self.reply(told, exchange=reply_to["exchange"], routing_key=reply_to["routing_key"], ticket=body.get("ticket"))  # type: ignore[no-untyped-call]
-        return reply
+            told = {worker.name: self._answer(act, worker, body)}
+            if reply_to:
+                self.reply(told, exchange=reply_to["exchange"], routing_key=reply_to["routing_key"], ticket=body.get("ticket"))  # type: ignore[no-untyped-call]
 
-    def _is_first(self, ticket: str) -> bool:
-        connection = Connection.of(self.state.app)
-        return bool(connection.client.set(connection.keys.answered(ticket), str(self.hostname), nx=True, ex=ANSWERED_SECONDS))
+    def _is_first(self, body: dict[str, Any], message: Any) -> bool:
+        """Of the bridges that hear this one message."""
+        connection, seconds = Connection.of(self.state.app), ANSWERED_SECONDS
+        ticket = body.get("ticket")
+        if not ticket:  # nobody waits for an answer: the sender's clock tells two such messages apart
+            sent = [body.get("method"), body.get("arguments"), body.get("destination"), body.get("pattern"), message and message.headers.get("clock")]
+            ticket, seconds = hashlib.sha256(dumps(sent).encode()).hexdigest(), HEARD_BY_ALL_SECONDS
+        return bool(connection.client.set(connection.keys.answered(str(ticket)), str(self.hostname), nx=True, ex=seconds))
 
-    def _answer(self, answer: Callable[..., Any], worker: StreamWorker, body: dict[str, Any]) -> Any:
+    def _answer(self, act: Callable[..., Any], worker: StreamWorker, body: dict[str, Any]) -> Any:
+        logger.debug("%s for %s", body.get("method"), worker.name)
         try:
-            return answer(self.state.app, worker, **(body.get("arguments") or {}))
+            return act(self.state, worker, **(body.get("arguments") or {}))
         except Exception as exc:
-            logger.exception("inspect %s for %s", body.get("method"), worker.name)
+            logger.exception("%s for %s", body.get("method"), worker.name)
             return {"error": repr(exc)}
+
+
+def _act(body: dict[str, Any]) -> Callable[..., Any] | None:
+    """What is to be done for a stream worker, if it is addressed; None when it has no part in this."""
+    method, named = str(body.get("method")), bool(body.get("destination") or body.get("pattern"))
+    if method in ORDERS:
+        return ORDERS[method] if named or method not in FOR_EACH_NAMED else None
+    if not body.get("reply_to"):
+        return None
+    return _ANSWERS.get(method) or (refuse(method) if named else None)
 
 
 def _is_addressed(name: Any, body: dict[str, Any]) -> bool:

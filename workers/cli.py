@@ -12,6 +12,7 @@ import click
 
 from streams.bus.topology import SERVICES, Service, add_service
 from streams.errors import BridgeSystemError
+from streams.jobs.orders import MOST_AT_A_TIME
 from workers.handlers import HANDLERS
 from workers.kernel import hide_from_own_jobs
 from workers.naming import worker_name
@@ -43,7 +44,7 @@ def _service_command(name: str) -> click.Group:
     known = handler_modules(name)
 
     @click.group(name, invoke_without_command=True, help=f"Run jobs of the service {name}.")
-    @click.option("--concurrency", "-c", type=click.IntRange(1, 256), default=1, show_default=True, help="Jobs at a time.")
+    @click.option("--concurrency", "-c", type=click.IntRange(1, MOST_AT_A_TIME), default=1, show_default=True, help="Jobs at a time.")
     @click.option("--import", "imports", multiple=True, metavar="MODULE", help="Module that registers handlers; may be given more than once.")
     @click.option("--hostname", "-n", default=f"{name}@%h", show_default=True, help="Name of the worker; %h, %n and %d as in Celery's.")
     @click.option("--loglevel", default="INFO", show_default=True)

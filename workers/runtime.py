@@ -11,12 +11,14 @@ from uuid import uuid4
 import redis
 
 from streams.bus.clients import CONNECTION_ERRORS, connect_async
+from streams.bus.functions import FunctionCall
 from streams.bus.insist import insist_async
 from streams.bus.reader import Entry, GroupReader
 from streams.bus.topology import Service
 from streams.errors import DecodeError
-from streams.jobs import running
+from streams.jobs import orders, running
 from streams.jobs.messages import Command, DeadReason, JobErrorInfo, WorkerStatus, WorkerStatusKind
+from streams.jobs.orders import MOST_AT_A_TIME, Order, OrderKind
 from streams.jobs.running import Delivery
 from streams.redact import without_password
 from workers.decision import StopReason
@@ -65,6 +67,8 @@ class WorkerRuntime:
         self.processed = 0
         self._runs: dict[asyncio.Task[None], JobRun | None] = {}
         self._stop = asyncio.Event()
+        self._changed = asyncio.Event()
+        """There is a stop, or room for more jobs."""
         self._hurry = asyncio.Event()
 
     async def run(self) -> None:
@@ -75,9 +79,7 @@ class WorkerRuntime:
         await self.jobs.prepare()
         logger.info("%s: %d at a time, as %s, at %s", self.service.name, self.concurrency, self.consumer, without_password(self.settings.redis_url))
         try:
-            async with Presence(
-                self.client, self.settings.keys.stream(self.service.status), self.status, every_seconds=self.settings.heartbeat_seconds
-            ):
+            async with Presence(self.client, self._announcement, self._obey, consumer=self.consumer, every_seconds=self.settings.heartbeat_seconds):
                 await self._work()
                 await self._drain()
         finally:
@@ -89,6 +91,22 @@ class WorkerRuntime:
         if self._stop.is_set():
             self._hurry.set()
         self._stop.set()
+        self._changed.set()
+
+    def _announcement(self, kind: WorkerStatusKind, last_order: str) -> FunctionCall[orders.Heard]:
+        return orders.announce(self.settings.keys, self.service, self.status(kind), last=last_order, status_cap=running.STATUS_STREAM_CAP)
+
+    def _obey(self, order: Order) -> None:
+        """Do what Celery's remote control asks for, through a bridge."""
+        if order.kind is OrderKind.SHUTDOWN:
+            logger.warning("Got shutdown from remote")
+            if not self._stop.is_set():  # several bridges may say so, and a second signal would hand the jobs back
+                self.request_stop()
+            return
+        change = order.n if order.kind is OrderKind.POOL_GROW else -order.n
+        self.concurrency = min(MOST_AT_A_TIME, max(1, self.concurrency + change))
+        logger.info("%d at a time from now on, as remote control asks", self.concurrency)
+        self._changed.set()
 
     def status(self, kind: WorkerStatusKind) -> WorkerStatus:
         """How things stand with this worker."""
@@ -96,6 +114,7 @@ class WorkerRuntime:
             kind=kind,
             worker=self.name,
             pid=os.getpid(),
+            consumer=self.consumer,
             concurrency=self.concurrency,
             active=sum(run is not None and run.token != "" for run in self._runs.values()),
             processed=self.processed,
@@ -109,8 +128,9 @@ class WorkerRuntime:
         failures = 0
         while not self._stop.is_set():
             free = self.concurrency - len(self._runs)
-            if free == 0:
-                await self._wait_for_any(asyncio.create_task(self._stop.wait()))
+            if free <= 0:
+                self._changed.clear()
+                await self._wait_for_any(asyncio.create_task(self._changed.wait()))
                 continue
             try:
                 entries = await self.reader.read(free, block_ms=BLOCK_MS)
@@ -125,8 +145,8 @@ class WorkerRuntime:
                     "Redis answers again; after a lost connection nothing is claimed from others for one lease (%g s)", self.settings.lease_seconds
                 )
                 failures = 0
-            for number, entry in enumerate(entries):
-                if self._stop.is_set() or number >= free:
+            for entry in entries:
+                if self._stop.is_set() or len(self._runs) >= self.concurrency:
                     await self._give_back(entry)
                 else:
                     self._runs[asyncio.create_task(self._handle(entry))] = None

@@ -12,6 +12,7 @@ at the next. The keys that go with jobs:
 | cancel:<task_id>             | string | management | a cancel that came before the dispatch; has a TTL            |
 | jobs:open                    | zset   | management | open publishes by dispatch time (ms), so that nobody SCANs   |
 | workers                      | hash   | management | what each stream worker last told of itself, by node name    |
+| orders:<consumer>            | stream | management | what one worker process is asked to do; has a TTL            |
 | answered:<ticket>            | string | management | which bridge answers a question of remote control; has a TTL |
 | delayed:<service>            | zset   | workers    | publishes that are to be retried, by due time (ms)           |
 | mark:<task_id>               | hash   | management | how far the task's state has advanced; see `Keys.mark`       |
@@ -169,6 +170,10 @@ class Keys:
     def workers(self) -> str:
         """What each stream worker last told of itself."""
         return f"{self.prefix}workers"
+
+    def orders(self, consumer: str) -> str:
+        """What one worker process is asked to do, by its consumer name."""
+        return f"{self.prefix}orders:{consumer}"
 
     def answered(self, ticket: str) -> str:
         """Which bridge answers a question of Celery's remote control for the stream workers."""

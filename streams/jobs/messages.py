@@ -171,7 +171,10 @@ class WorkerStatus(EventMessage):
 
     kind: WorkerStatusKind
     worker: str = Field(min_length=1)
+    """Its name, which a process that comes later may have too."""
     pid: int
+    consumer: str | None = None
+    """What this one process is called in the groups of its streams; without it no order reaches it."""
     concurrency: int
     active: int = 0
     """Jobs that run now."""

@@ -6,6 +6,8 @@ import contextlib
 import json
 import os
 import signal
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -185,6 +187,11 @@ class Stack:
     def other(self, name: str, arguments: tuple[str, ...], *, ready: str) -> Process:
         """Anything else, such as Flower."""
         return self._process(name, arguments, ready=ready)
+
+    def run_celery(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Celery's command line, to its end."""
+        command = (sys.executable, "-m", "celery", "-A", "tests.bridged_app", *arguments)
+        return subprocess.run(command, env=self._environment, capture_output=True, text=True, timeout=60, check=False)
 
     def start(self, *processes: Process) -> None:
         """Start them side by side, and wait until each says that it is ready; all of the stack when none is named."""

@@ -10,10 +10,12 @@ import pytest
 import redis
 
 from streams.bus.clients import connect
-from streams.bus.functions import call
-from streams.jobs import managing, running
+from streams.bus.functions import FunctionCall, call
+from streams.jobs import managing, orders, running
 from streams.jobs.messages import ResultStatus
+from streams.jobs.orders import Order, OrderKind
 from tests.protocol.scene import Scene
+from tests.protocol.test_announce import announce
 
 COMMANDS = "hget hset hmget hincrby hexists hdel hsetnx exists persist pexpire xpending xadd xack xclaim xautoclaim xrange xreadgroup zadd"
 
@@ -23,7 +25,16 @@ def worker(scene: Scene, redis_url: str) -> Iterator[Scene]:
     """The same deployment, seen by a user who may read `job:` and write what is a worker's."""
     name, prefix = f"worker-{secrets.token_hex(4)}", scene.keys.prefix
     writable = [scene.commands, scene.results, scene.dead, scene.status, scene.delayed, f"{prefix}run:lab:*"]
-    rules = ["on", "nopass", f"%R~{prefix}job:*", *(f"~{key}" for key in writable), "+fcall", *(f"+{name}" for name in COMMANDS.split())]
+    rules = [
+        "on",
+        "nopass",
+        f"%R~{prefix}job:*",
+        f"%R~{prefix}orders:*",
+        f"%R~{prefix}workers",
+        *(f"~{key}" for key in writable),
+        "+fcall",
+        *(f"+{name}" for name in COMMANDS.split()),
+    ]
     scene.client.execute_command("ACL", "SETUSER", name, "reset", *rules)  # type: ignore[no-untyped-call]
     parts = urlsplit(redis_url)
     with connect(urlunsplit(parts._replace(netloc=f"{name}:any@{parts.netloc.rpartition('@')[2]}"))) as client:
@@ -65,3 +76,16 @@ def test_it_cant_call_the_functions_of_management(scene: Scene, worker: Scene) -
     scene.dispatch()
     with pytest.raises(redis.exceptions.NoPermissionError):
         call(worker.client, managing.cancel(worker.keys, worker.service.name, "p1"))
+
+
+def test_it_hears_orders_and_cant_give_them(scene: Scene, worker: Scene) -> None:
+    orders.give(scene.client, scene.keys, "W1", Order(kind=OrderKind.SHUTDOWN))
+    assert [order.kind for order in announce(worker).orders] == ["shutdown"]
+    with pytest.raises(redis.exceptions.NoPermissionError):
+        orders.give(worker.client, worker.keys, "W1", Order(kind=OrderKind.SHUTDOWN))
+
+
+def test_one_that_may_not_read_orders_is_still_heard_of(scene: Scene, worker: Scene) -> None:
+    step = FunctionCall("announce", (scene.status,), ("not its own", "not its own", "lab@here", "0-0", 10, "kind", "worker_online"), list)
+    assert call(worker.client, step) == [[], ""]
+    assert scene.client.xlen(scene.status) == 1
