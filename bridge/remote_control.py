@@ -13,6 +13,7 @@ from typing import Any, Final
 import redis
 from celery.utils.functional import maybe_list
 from celery.worker.control import Panel, inspect_command
+from kombu import Queue
 from kombu.matcher import match
 from kombu.pidbox import Node
 from kombu.utils.json import dumps, loads
@@ -108,10 +109,8 @@ def _registered(state: Any, worker: StreamWorker, **_: Any) -> Any:
 
 
 def _queues(state: Any, worker: StreamWorker, **_: Any) -> Any:
-    streams = Connection.of(state.app).service(worker.service).command_streams
-    return [
-        {"name": each, "routing_key": each, "exchange": {"name": "", "type": "stream"}, "durable": True, "auto_delete": False} for each in streams
-    ]
+    # In kombu's form, of which Flower's page needs every field.
+    return [Queue(each, routing_key=each).as_dict(recurse=True) for each in Connection.of(state.app).service(worker.service).command_streams]
 
 
 _ANSWERS: Final[dict[str, Callable[..., Any]]] = {

@@ -115,15 +115,19 @@ def flower(stack: Stack) -> str:
     return f"http://127.0.0.1:{port}"
 
 
-def ask(flower: str, path: str, data: dict[str, str] | None = None) -> Any:
+def read(flower: str, path: str, data: dict[str, str] | None = None) -> str:
     body = None if data is None else "&".join(f"{name}={value}" for name, value in data.items()).encode()
     request = urllib.request.Request(flower + path, data=body, method="POST" if data is not None else "GET")
     request.add_header("Authorization", "Basic " + base64.b64encode(USER.encode()).decode())
     try:
         with urllib.request.urlopen(request, timeout=10) as answer:
-            return json.load(answer)
+            return str(answer.read().decode())
     except (urllib.error.URLError, ConnectionError):
-        return {}
+        return ""
+
+
+def ask(flower: str, path: str, data: dict[str, str] | None = None) -> Any:
+    return json.loads(read(flower, path, data) or "{}")
 
 
 def test_flower_lists_stream_workers_and_no_phantoms(stack: Stack, flower: str, worker_name: str) -> None:
@@ -134,6 +138,10 @@ def test_flower_lists_stream_workers_and_no_phantoms(stack: Stack, flower: str, 
     told = ask(flower, f"/api/workers?refresh=1&workername={worker_name}")[worker_name]
     assert 2 == told["stats"]["pool"]["max-concurrency"]
     assert "lab.echo" in told["registered"]
+    # Its page of the worker, which shows stats, queues, tasks and limits.
+    page = read(flower, f"/worker/{worker_name}")
+    assert "mgmt:lab:commands" in page
+    assert "stream worker" in page
 
 
 def test_flower_shows_a_jobs_state_worker_runtime_arguments_and_result(stack: Stack, flower: str, worker_name: str) -> None:
