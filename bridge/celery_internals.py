@@ -194,9 +194,6 @@ class DispatchRequest(Request):
         if type == "task-started":
             self._starts = True
             return
-        if self._starts and type in {"task-failed", "task-retried"}:
-            self._starts = False
-            super().send_event("task-started")
         super().send_event(type, **fields)
 
     def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> Any:  # noqa: FBT001, FBT002 - Celery's signature
@@ -204,6 +201,8 @@ class DispatchRequest(Request):
         if isinstance(exc_info.exception, Dispatched):
             task_ready(self)
             return self.acknowledge()
+        if self._starts and not isinstance(exc_info.exception, SentBack):
+            super().send_event("task-started")
         return super().on_failure(exc_info, send_failed_event=send_failed_event, return_ok=return_ok)
 
     def _announce_revoked(self, reason: str, terminated: bool, signum: Any, expired: bool) -> None:  # noqa: FBT001 - Celery's signature

@@ -20,7 +20,7 @@ from bridge.connection import Connection
 from bridge.maintenance import promote_due, repair_open, trim_done
 from bridge.resume import ChordClaimed, Resumer, WonResult
 from bridge.server_checks import findings_of_servers
-from bridge.stream_workers import heard_of
+from bridge.stream_workers import NewsOfWorkers
 from streams.bus.clients import CONNECTION_ERRORS, connect_async
 from streams.bus.functions import load_library
 from streams.bus.reader import Entry, GroupReader, ensure_group
@@ -71,6 +71,7 @@ class BridgeReader:
         self.connection = Connection.of(consumer.app)
         self.resumer = Resumer(self.connection, group=MANAGEMENT_CONSUMERS, hostname=consumer.hostname, dispatcher=consumer.event_dispatcher)
         self.pool, self.hostname = consumer.pool, consumer.hostname
+        self.news = NewsOfWorkers(self.connection, self.pool, consumer.event_dispatcher)
         self.capacity = max(1, 2 * int(consumer.pool.limit or 1))
         self.results = {self.connection.keys.stream(service.results): service.name for service in self.connection.services}
         """Which service each result stream belongs to: a worker answers for its own service only."""
@@ -207,7 +208,7 @@ class BridgeReader:
         service = self.statuses[entry.stream]
         try:
             if entry.fields.get("kind") in set(WorkerStatusKind):
-                heard_of(self.connection, service, WorkerStatus.from_redis_dict(entry.fields), self.resumer.dispatcher)
+                self.news.tell(service, WorkerStatus.from_redis_dict(entry.fields))
             else:
                 self.resumer.show(service, Status.from_redis_dict(entry.fields))
         except CONNECTION_ERRORS:

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from celery.utils.functional import maybe_list
+from celery.worker import state as worker_state
 from celery.worker.control import Panel, control_command
 from kombu.utils.json import loads
 
@@ -27,8 +28,15 @@ _celerys: Final = {name: Panel.data[name] for name in ("revoke", "revoke_by_stam
 def revoke(state: Any, task_id: Any, terminate: bool = False, signal: str | None = None, **kwargs: Any) -> Any:  # noqa: FBT001, FBT002 - Celery's signature
     """Revoke task by task id (or list of ids): a job that waits on a stream never starts; with terminate a running one is stopped."""
     task_ids = [str(each) for each in maybe_list(task_id) or []]
-    answers = _cancel(Connection.of(state.app), task_ids, waiting_only=not terminate, signal=signal)
-    reply = _celerys["revoke"](state, task_ids, terminate=terminate, signal=signal, **kwargs)
+    connection = Connection.of(state.app)
+    answers = _cancel(connection, task_ids, waiting_only=not terminate, signal=signal)
+    # Celery's command stores REVOKED for a task that another node runs, unless that is marked as started. A bridge runs no tasks, and an open job's end is
+    # the bridge's to write.
+    left = [] if connection.is_bridge else [each for each in task_ids if not {"accepted", "running"} & set(answers.get(each, "").split(", "))]
+    worker_state.revoked.update(task_ids)  # also for workers that start later, and ask their neighbours
+    if not left:
+        return {"ok": f"tasks {', '.join(task_ids)} flagged as revoked; jobs: {answers}"}
+    reply = _celerys["revoke"](state, left, terminate=terminate, signal=signal, **kwargs)
     return {"ok": f"{reply['ok']}; jobs: {answers}"} if answers and isinstance(reply, dict) and "ok" in reply else reply
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -51,21 +52,53 @@ class StreamWorker:
         return self.status.kind is not WorkerStatusKind.OFFLINE and self.seconds_ago < STALE_SECONDS + 3 * self.status.freq
 
 
-def heard_of(connection: Connection, service: str, status: WorkerStatus, dispatcher: Any = None) -> None:
-    """A worker has told of itself: remember it, and tell Celery's monitors, in its name."""
-    connection.client.hset(connection.keys.workers, status.worker, encode_json({"service": service, **status.to_redis_dict()}))
-    if dispatcher is None or (clock.utc_now() - status.at).total_seconds() > STALE_SECONDS:
-        return
-    RemoteEvents(dispatcher, status.worker, status.pid).send(
-        _EVENTS[status.kind],
-        freq=status.freq,
-        active=status.active,
-        processed=status.processed,
-        loadavg=status.load,
-        sw_ident=SOFTWARE,
-        sw_ver=(status.versions or {}).get(SOFTWARE, own_version()) if isinstance(status.versions, dict) else own_version(),
-        sw_sys="Linux",
-    )
+class NewsOfWorkers:
+    """What workers tell of themselves: remembered, and passed on to Celery's monitors in their names. In the pool's threads, one at a time: a broker that
+    stands still holds up no result for a heartbeat's event.
+    """
+
+    def __init__(self, connection: Connection, pool: Any, dispatcher: Any = None) -> None:
+        self._connection, self._pool, self._dispatcher = connection, pool, dispatcher
+        self._latest: dict[str, tuple[str, WorkerStatus]] = {}
+        self._lock, self._busy = threading.Lock(), False
+
+    def tell(self, service: str, status: WorkerStatus) -> None:
+        """A worker of this service has told of itself. What isn't passed on yet is replaced by what comes later."""
+        with self._lock:
+            self._latest[status.worker] = (service, status)
+            if self._busy:
+                return
+            self._busy = True
+        self._pool.apply_async(self._pass_all_on)
+
+    def _pass_all_on(self) -> None:
+        while True:
+            with self._lock:
+                if not self._latest:
+                    self._busy = False
+                    return
+                _, (service, status) = self._latest.popitem()
+            try:
+                self._pass_on(service, status)
+            except Exception as exc:  # noqa: BLE001 - the next heartbeat comes soon
+                logger.warning("the news of %s isn't passed on: %s: %s", status.worker, type(exc).__name__, exc)
+
+    def _pass_on(self, service: str, status: WorkerStatus) -> None:
+        connection = self._connection
+        connection.client.hset(connection.keys.workers, status.worker, encode_json({"service": service, **status.to_redis_dict()}))
+        if self._dispatcher is None or (clock.utc_now() - status.at).total_seconds() > STALE_SECONDS:
+            return
+        versions = status.versions if isinstance(status.versions, dict) else {}
+        RemoteEvents(self._dispatcher, status.worker, status.pid).send(
+            _EVENTS[status.kind],
+            freq=status.freq,
+            active=status.active,
+            processed=status.processed,
+            loadavg=status.load,
+            sw_ident=SOFTWARE,
+            sw_ver=versions.get(SOFTWARE, own_version()),
+            sw_sys="Linux",
+        )
 
 
 def stream_workers(connection: Connection) -> list[StreamWorker]:

@@ -16,9 +16,6 @@ from functools import wraps
 from pathlib import Path
 from typing import Any
 
-import redis
-import redis.asyncio
-
 PUT_STATE_ARGS = 5
 """Of the FCALL, before the state: name, number of keys, two keys, run number, rank, lineage."""
 
@@ -28,6 +25,9 @@ def install() -> None:
     name = os.environ.get("TEST_STOP_FILE")
     if not name:
         return
+    import redis  # only here: a job's process must know no Redis
+    import redis.asyncio
+
     file = Path(name)
     for client in (redis.Redis, redis.asyncio.Redis):
         client.fcall = _wrapped(file, client.fcall, _function)  # type: ignore[method-assign]

@@ -23,6 +23,14 @@ def own_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
 
 
 @pytest.fixture(scope="module")
+def broker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
+    """Another server, for Celery's messages only."""
+    binary = servers.find(request.config.getoption("--server"))
+    with EmbeddedServer(tmp_path_factory.mktemp("broker"), binary=binary) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
 def stack(own_server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """An empty stack: each module starts what it needs."""
     with Stack(tmp_path_factory.mktemp("stack"), own_server) as stack:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -272,6 +273,27 @@ class Stack:
             done = pool.submit(work)
             yield
             done.result()
+
+    def pause_when_the_broker_knows(self, celery: Process, results: Iterable[AsyncResult]) -> None:
+        """SIGSTOP to a Celery worker at a moment when the broker knows of every message.
+
+        kombu takes a message off its queue and notes it as unacknowledged in two steps. A worker that is killed between them loses it (celery/kombu#1733
+        tells of the same gap), and so does one whose server is; that is before the delivery, and nothing of ours can know of it.
+        """
+        results = list(results)
+
+        def known() -> bool:
+            celery.pause()
+            both: Any = self.broker.pipeline()
+            queued, unacknowledged = both.lrange("celery", 0, -1).hvals("unacked").execute()
+            messages = [json.loads(message) for message in queued] + [json.loads(message)[0] for message in unacknowledged]
+            ids = {message["headers"]["id"] for message in messages}
+            if all(result.id in ids or self.redis.exists(self.keys.task(result.id)) for result in results):
+                return True
+            celery.resume()
+            return False
+
+        wait_until(known)
 
     def patiently(self, look: Callable[[], T]) -> T:
         """Look at the server until it answers."""

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from celery.exceptions import NotRegistered
 
-from bridge import PoisonCommand, RemoteError
+from bridge import PoisonCommand
 from streams.errors import PayloadTooLarge
 from tests.acceptance.stack import LAB, Stack
 from tests.waiting import wait_until
@@ -69,7 +69,7 @@ def test_a_payload_over_the_limit_is_never_sent(stack: Stack) -> None:
 
 
 def test_a_result_over_the_limit_is_a_failure_that_says_what_to_do(stack: Stack) -> None:
-    with pytest.raises(RemoteError, match=r"PayloadTooLarge: the result has 3,000,\d+ bytes.*job.artifact"):
+    with pytest.raises(PayloadTooLarge, match=r"the result has 3,000,\d+ bytes.*job.artifact"):
         stack.get(stack.send("large", size=3_000_000))
 
 

@@ -15,18 +15,10 @@ from celery.result import AsyncResult
 from redis import Redis
 
 from streams.embedded import EmbeddedServer
-from tests import servers
 from tests.acceptance.stack import Stack
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.chaos
-
-
-@pytest.fixture(scope="module")
-def broker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
-    binary = servers.find(request.config.getoption("--server"))
-    with EmbeddedServer(tmp_path_factory.mktemp("broker"), binary=binary) as server:
-        yield server
 
 
 @pytest.fixture(scope="module")

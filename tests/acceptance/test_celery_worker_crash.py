@@ -2,42 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import random
 import signal
-from typing import Any
 
 import psutil
 import pytest
-from celery.result import AsyncResult
 
-from tests.acceptance.stack import Process, Stack
+from tests.acceptance.stack import Stack
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.chaos
 
 TASKS = 50
-
-
-def pause_when_the_broker_knows(stack: Stack, celery: Process, results: list[AsyncResult]) -> None:
-    """SIGSTOP at a moment when the broker knows of every message.
-
-    kombu takes a message off its queue and notes it as unacknowledged in two steps. A worker that is killed between them loses it (celery/kombu#1733
-    tells of the same gap); that is before the delivery, and nothing of ours can know of it.
-    """
-
-    def known() -> bool:
-        celery.pause()
-        both: Any = stack.redis.pipeline()
-        queued, unacknowledged = both.lrange("celery", 0, -1).hvals("unacked").execute()
-        messages = [json.loads(message) for message in queued] + [json.loads(message)[0] for message in unacknowledged]
-        ids = {message["headers"]["id"] for message in messages}
-        if all(result.id in ids or stack.redis.exists(stack.keys.task(result.id)) for result in results):
-            return True
-        celery.resume()
-        return False
-
-    wait_until(known)
 
 
 @pytest.fixture(autouse=True)
@@ -58,7 +34,7 @@ def test_a_worker_killed_at_random_moments_loses_and_repeats_nothing(stack: Stac
             celery.start()
             dispatched = random.randint(1, number)
             wait_until(lambda: stack.redis.zcard(stack.keys.open_jobs) + stack.states(results)["SUCCESS"] >= dispatched)  # noqa: B023 - called at once
-            pause_when_the_broker_knows(stack, celery, results)
+            stack.pause_when_the_broker_knows(celery, results)
             celery.crash()
     stack.start(celery)
     stack.wait_for_states(results, "SUCCESS", timeout=40)
@@ -76,7 +52,7 @@ def test_a_worker_killed_while_its_pool_process_stands_still(stack: Stack) -> No
     wait_until(lambda: stack.states(results)["PENDING"] < waiting)
     for process in pool:
         process.suspend()
-    pause_when_the_broker_knows(stack, celery, results)
+    stack.pause_when_the_broker_knows(celery, results)
     celery.crash()
     for process in pool:
         process.kill()
@@ -111,7 +87,7 @@ def test_a_message_that_is_delivered_twice_is_dispatched_once(stack: Stack) -> N
     for process in family:
         process.resume()
     wait_until(lambda: stack.redis.hlen("unacked") or stack.states(results)["SUCCESS"])
-    pause_when_the_broker_knows(stack, celery, results)
+    stack.pause_when_the_broker_knows(celery, results)
     for process in family:
         process.suspend()
     try:

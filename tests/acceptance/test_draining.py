@@ -65,7 +65,7 @@ def test_a_job_sent_just_after_the_signal_is_left_to_others(stack: Stack) -> Non
 
 def test_a_second_signal_hands_the_job_back_and_another_worker_takes_it_at_once(stack: Stack) -> None:
     first, second = stack.processes["first"], stack.processes["second"]
-    job = stack.send("sleep", seconds=4)
+    job = stack.send("sleep", seconds=6)
     run = stack.wait_for_run(job)
     stack.start(second)
     started = time.monotonic()
@@ -78,7 +78,7 @@ def test_a_second_signal_hands_the_job_back_and_another_worker_takes_it_at_once(
     assert first.returncode == 0
     assert is_gone(run.pid)
     # With one delivery allowed, a counted hand-back would be a dead letter.
-    assert stack.get(job) == {"slept": 4}
+    assert stack.get(job) == {"slept": 6}
     assert (run.delivery, again.delivery) == (1, 1)
     assert stack.dead_letters() == []
     stack.wait_for_rest()

@@ -11,6 +11,7 @@ from celery.result import AsyncResult
 
 from bridge import RemoteError
 from streams.bus.topology import MANAGEMENT_CONSUMERS
+from streams.errors import DecodeError
 from tests.acceptance.stack import LAB, Stack
 from tests.waiting import wait_until
 
@@ -109,7 +110,7 @@ def test_a_result_that_can_not_be_read_fails_its_task_and_says_why(stack: Stack,
     entry, command = take(stack)
     answer(stack, command, **fields)
     stack.redis.xack(LAB.commands, LAB.group, entry)
-    with pytest.raises(RemoteError, match=f"DecodeError: the worker's result can't be read: .*{reason}"):
+    with pytest.raises(DecodeError, match=f"the worker's result can't be read: .*{reason}"):
         stack.get(result)
 
 

@@ -50,7 +50,7 @@ class Running:
         return None if match is None else match.group(1)
 
     def wait_for(self, pattern: str) -> str:
-        return wait_until(lambda: self.said(pattern), message=lambda: f"{pattern} in:\n{self.output}") or ""
+        return wait_until(lambda: self.said(pattern), 60, message=lambda: f"{pattern} in:\n{self.output}") or ""
 
     def family(self) -> list[psutil.Process]:
         return psutil.Process(self.process.pid).children(recursive=True)

@@ -1,6 +1,11 @@
-"""The server goes away and comes back while everything runs: every task resolves, and its job counts once."""
+"""The server of streams and results goes away and comes back while everything runs: every task resolves, and its job counts once.
+
+Celery's messages are on another server here, which stays: see `test_one_server_restarts` for what kombu makes of its own.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import pytest
 from celery.result import AsyncResult
@@ -12,13 +17,14 @@ from tests.waiting import wait_until
 pytestmark = pytest.mark.chaos
 
 
-@pytest.fixture(autouse=True)
-def _running(stack: Stack) -> None:
-    if not stack.processes:
+@pytest.fixture(scope="module")
+def stack(own_server: EmbeddedServer, broker: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    with Stack(tmp_path_factory.mktemp("stack"), own_server, broker) as stack:
         stack.celery()
         stack.bridge()
         stack.worker(concurrency=3)
-    stack.start()
+        stack.start()
+        yield stack
 
 
 @pytest.mark.parametrize("how", ["stopped", "killed"])
@@ -37,7 +43,7 @@ def test_every_task_resolves_once_although_the_server_was(stack: Stack, own_serv
     else:
         own_server.kill()
         own_server.start()
-    stack.wait_for_success_supervised([*results, *linked])
+    stack.wait_for_states([*results, *linked], "SUCCESS", timeout=60)
     stack.wait_for_rest()
     assert running
     assert stack.run_counts([*results, *linked]) == {1: 60}

@@ -1,12 +1,12 @@
-"""Runs all chosen scenarios at once, ordinary and bridged, before the first test looks at one."""
+"""Runs all chosen scenarios at once, ordinary and bridged, before the first test looks at one. One module has them all, so that the processes end with it."""
 
 from __future__ import annotations
 
-import copy
 import importlib
 import json
 import os
 import time
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from enum import Enum
@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from celery import Celery
 
+from streams.bus.topology import SERVICES
 from streams.embedded import EmbeddedServer
 from tests import servers
 from tests.fidelity import kit as kits
@@ -51,7 +52,7 @@ for module in sorted((Path(__file__).parent / "scenarios").glob("*.py")):
 Traces = dict[tuple[str, Side], Record]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def fidelity_nodes(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
     binary = servers.find(request.config.getoption("--server"))
     with (
@@ -61,7 +62,7 @@ def fidelity_nodes(request: pytest.FixtureRequest, tmp_path_factory: pytest.Temp
         yield nodes
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def caller(fidelity_nodes: Nodes) -> Iterator[Celery]:
     """The app of the processes, in the test's own."""
     # What runs eagerly runs in a child of this process, which finds the handlers by configuration.
@@ -80,9 +81,10 @@ def caller(fidelity_nodes: Nodes) -> Iterator[Celery]:
     app.eager.close()
     for name in ("TEST_FIDELITY_DIRECTORY", "STREAMS_SERVICES"):
         del os.environ[name]
+    SERVICES.pop(module.SERVICE.name)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def traces(request: pytest.FixtureRequest, caller: Celery, fidelity_nodes: Nodes) -> Traces:
     names = dict.fromkeys(_scenario_of(item) for item in request.session.items)
     chosen = [SCENARIOS[name] for name in names if name]
@@ -95,15 +97,17 @@ def traces(request: pytest.FixtureRequest, caller: Celery, fidelity_nodes: Nodes
                 mine = {key: kit for key, kit in kits_of.items() if _stage(SCENARIOS[key[0]]) is stage}
                 futures = {key: threads.submit(_observe, kit, SCENARIOS[key[0]].function) for key, kit in mine.items()}
                 observed |= {key: future.result() for key, future in futures.items()}
+            print(f"{stage.value}: {len(mine) // 2} scenarios, {time.monotonic() - began:.0f} s so far")
         _wait_for_quiet(list(kits_of.values()), fidelity_nodes)
         leftovers = _leftovers(fidelity_nodes)
         metas = _metas(fidelity_nodes)
-        made = {key: trace(kit, observed[key], leftovers, metas) for key, kit in kits_of.items()}
+        runs = Counter((task_id, function) for task_id, function in fidelity_nodes.runs())
+        made = {key: trace(kit, observed[key], leftovers, metas, runs) for key, kit in kits_of.items()}
         _close_backend(caller)
     print(f"{len(chosen)} scenarios, ordinary and bridged, in {time.monotonic() - began:.1f} s")
     if path := os.environ.get("FIDELITY_TRACES"):
         Path(path).write_text(json.dumps({f"{name} {side}": value for (name, side), value in made.items()}, indent=1))
-    return copy.deepcopy(made)
+    return made
 
 
 def _stage(scenario: Scenario) -> Stage:

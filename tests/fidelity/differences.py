@@ -52,14 +52,11 @@ def _value(task: Record) -> None:
 
 
 @_each_task
-def _not_started(task: Record) -> None:
-    task["events"].pop("started", None)
-
-
-@_each_task
 def _eta(task: Record) -> None:
     for message in (*task["messages"], *task["sent events"], *task["events"].get("received", ())):
         message.pop("eta", None)
+    # Due at once, the next attempt may be dispatched before RETRY is stored, which is refused then.
+    task["states"] = [state for state in task["states"] if state["status"] != "RETRY"]
 
 
 @_each_task
@@ -104,7 +101,6 @@ NAMED: dict[str, Difference] = {
     "wire": Difference(
         "a job's result is plain JSON, so that any language can write it: what kombu's JSON brings back as a date or a UUID is its text", _value
     ),
-    "no job": Difference("`task-started` tells that a job runs: a task that its own body ends (Ignore, Reject, replace) has none", _not_started),
     "sigkill": Difference("SIGKILL leaves a pool process no time to call `task_postrun`; the bridge calls it", _postrun),
     "killed": Difference(
         "Celery ends a task at its hard limit by killing the pool process: `task_prerun` there, handlers and errbacks in the worker, twice, no traceback "

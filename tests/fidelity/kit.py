@@ -128,11 +128,12 @@ class Kit:
         return str(wait_until(lambda: (state := self.fresh(result).state) in states and state, PATIENCE_SECONDS, f"{result} in {states}"))
 
     def wait_until_running(self, *results: Any, times: int = 1) -> None:
-        """Until the work of each has begun so often."""
+        """Until the work of each has begun so often, and its worker knows: a pool process is quicker than its parent."""
 
         def running() -> bool:
             runs = [task_id for task_id, _ in self.nodes.runs()]
-            return all(runs.count(result.id) >= times for result in results)
+            started = {result.id: sum(event["type"] == "task-started" for event in list(self.observer.events[result.id])) for result in results}
+            return all(min(runs.count(result.id), started[result.id]) >= times for result in results)
 
         wait_until(running, PATIENCE_SECONDS, f"{results} run")
 

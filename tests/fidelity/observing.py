@@ -31,7 +31,8 @@ class Observer:
         self.states: dict[str, list[Record]] = defaultdict(list)
         """Redis tells whoever subscribes of each state that is stored: none is missed, however short it lasts."""
         self.lines: dict[str, list[Record]] = defaultdict(list)
-        self.published: list[Record] = []
+        self._published: dict[str, dict[int, Record]] = defaultdict(dict)
+        """Each message by the ids of its task and of its root, and by its place among all."""
         self._read = 0
         self._lock = threading.Lock()
         self._stopping = threading.Event()
@@ -74,16 +75,18 @@ class Observer:
         """What signals and handlers have written since the last time."""
         with self._lock:
             texts: Any = self._redis.lrange(recording.LIST, self._read, -1)
-            self._read += len(texts)
             for line in map(json.loads, texts):
+                self._read += 1
                 if line["kind"] == "publish":
-                    self.published.append(line)
+                    for each in {line["id"], line["headers"]["root_id"]} - {None}:
+                        self._published[each][self._read] = line
                 if line["id"]:
                     self.lines[line["id"]].append(line)
 
     def published_under(self, roots: Collection[str]) -> list[Record]:
         """Each message sent because of these tasks, in their order."""
-        return [line for line in self.published if line["headers"]["root_id"] in roots or line["id"] in roots]
+        found = {place: line for root in roots for place, line in list(self._published[root].items())}
+        return [found[place] for place in sorted(found)]
 
     def unfinished(self, roots: Collection[str], silent: Collection[str] = ()) -> list[str]:
         """The tasks with more messages than ends. `silent` ones have no event that tells of their end."""

@@ -162,11 +162,14 @@ def _revoked(sender: Any = None, request: Any = None, terminated: Any = None, si
 
 
 def _rejected(sender: Any = None, message: Any = None, exc: Any = None, **_: Any) -> None:
-    record("rejected", (message.headers or {}).get("id"), exc=exc)
+    headers = message.headers or {}
+    if _ours(headers.get("task")):
+        record("rejected", headers["id"], exc=exc)
 
 
 def _internal_error(sender: Any = None, task_id: str = "", exception: Any = None, **_: Any) -> None:
-    record("internal_error", task_id, exception=exception)
+    if _ours(sender):
+        record("internal_error", task_id, exception=exception)
 
 
 def record_signals() -> None:

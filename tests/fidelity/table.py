@@ -33,27 +33,27 @@ class Pair:
 def _again(task: Task, value: str, **_: Any) -> None:
     """An explicit retry by the body, the first time."""
     if count(f"{value}.body") == 1:
-        raise task.retry(exc=Broken("body"), countdown=0.1)
+        raise task.retry(exc=Broken("body"), countdown=0.5)
 
 
 def _again_with(task: Task, value: str, **_: Any) -> None:
     """An explicit retry with other arguments."""
     if value == "first":
-        raise task.retry(args=("second",), kwargs={}, countdown=0.1)
+        raise task.retry(args=("second",), kwargs={}, countdown=0.5)
 
 
 def _again_at_most(task: Task, *args: Any, **kwargs: Any) -> None:
-    raise task.retry(exc=Broken("body", 3), countdown=0.1, max_retries=1)
+    raise task.retry(exc=Broken("body", 3), countdown=0.5, max_retries=1)
 
 
 def _again_without_exception(task: Task, *args: Any, **kwargs: Any) -> None:
-    raise task.retry(countdown=0.1, max_retries=1)
+    raise task.retry(countdown=0.5, max_retries=1)
 
 
 def _again_unraised(task: Task, *args: Any, **kwargs: Any) -> None:
     """The body goes on after `retry(throw=False)`."""
     if task.request.retries == 0:
-        task.retry(countdown=0.1, throw=False)
+        task.retry(countdown=0.5, throw=False)
         raise Ignore
 
 
@@ -82,13 +82,17 @@ def _one_more(task: Task, signature: Any, **_: Any) -> None:
     task.add_to_chord(task.app.signature(copy.deepcopy(signature)))
 
 
+def _sends(task: Task, value: Any, *_: Any) -> None:
+    task.app.tasks["common.echo"].delay(f"sent with {value}")
+
+
 def _own_state(task: Task, value: Any, **_: Any) -> None:
     task.update_state(state="PREPARING", meta={"value": value})
 
 
-SOON: dict[str, Any] = {"default_retry_delay": 0.1}
-"""Not at once: Celery stores RETRY after the next attempt was sent, and it could overwrite that one's end."""
-RETRIED: dict[str, Any] = {"autoretry_for": (ValueError,), "retry_kwargs": {"max_retries": 2, "countdown": 0.1}}
+SOON: dict[str, Any] = {"default_retry_delay": 0.5}
+"""Not at once: RETRY is stored after the next attempt was sent. Celery's could overwrite that one's end, and the bridge's would come too late."""
+RETRIED: dict[str, Any] = {"autoretry_for": (ValueError,), "retry_kwargs": {"max_retries": 2, "countdown": 0.5}}
 
 PAIRS = (
     Pair("echo", work.echo),
@@ -131,7 +135,7 @@ PAIRS = (
     Pair("retried_default", work.flaky, {"autoretry_for": (ValueError,), **SOON}),
     Pair("retried_backoff", work.flaky, {"autoretry_for": (ValueError,), "retry_backoff": 0.1, "retry_backoff_max": 1, "retry_jitter": False}),
     Pair("retried_jitter", work.flaky, {"autoretry_for": (ValueError,), "retry_backoff": True, "retry_jitter": True, "retry_backoff_max": 1}),
-    Pair("retried_for_ever", work.flaky, {"autoretry_for": (ValueError,), "retry_kwargs": {"max_retries": None, "countdown": 0.1}}),
+    Pair("retried_for_ever", work.flaky, {"autoretry_for": (ValueError,), "retry_kwargs": {"max_retries": None, "countdown": 0.5}}),
     Pair("retried_not_for", work.flaky, {"autoretry_for": (Exception,), "dont_autoretry_for": (Broken,), **SOON}),
     Pair("retried_for_own", work.flaky, {"autoretry_for": (Broken,), **SOON}),
     Pair("retried_slowly", work.flaky, {"autoretry_for": (ValueError,), "retry_kwargs": {"max_retries": 2, "countdown": 5}}),
@@ -156,6 +160,8 @@ PAIRS = (
     Pair("rejected", work.echo, {"acks_late": True}, _rejected, bind=True),
     Pair("requeued", work.echo, {"acks_late": True}, _requeued, bind=True),
     Pair("broken_body", work.echo, {}, _broken_body, bind=True),
+    Pair("parenting", work.echo, {}, _sends, bind=True),
+    Pair("parenting_flaky", work.flaky, RETRIED, _sends, bind=True),
     Pair("own_state", work.echo, {}, _own_state, bind=True),
     Pair("replaced", work.replaced, {}, _replaced_by, bind=True),
     Pair("one_more", work.one_more, {}, _one_more, bind=True),

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
@@ -38,6 +39,8 @@ EXECUTION = frozenset(
     {"prerun", "postrun", "before_start", "on_success", "on_failure", "on_retry", "after_return", "success", "failure", "retry", "asked", "called"},
 )
 MOMENT_SECONDS = 60
+ID = re.compile(r"[0-9a-f]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+"""Of a task, a group or a publish."""
 CELERY_KEYS = ("celery-taskset-meta-", META)
 
 
@@ -46,21 +49,27 @@ class Leftovers:
     """What there is in Redis when everything is done: keys, and the seconds that each has left, -1 for ever."""
 
     keys: dict[str, int]
+    by_id: dict[str, set[str]] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for key in self.keys:
+            for found in ID.findall(key):
+                self.by_id.setdefault(found, set()).add(key)
 
     def about(self, ids: Iterable[str]) -> dict[str, int]:
         """Those that name one of these ids and aren't gone in a moment, as Celery's claim on a chord is."""
-        wanted = set(ids)
-        return {key: ttl for key, ttl in self.keys.items() if (ttl == -1 or ttl > MOMENT_SECONDS) and any(each in key for each in wanted)}
+        found = {key: self.keys[key] for each in ids for key in self.by_id.get(each, ())}
+        return {key: ttl for key, ttl in found.items() if ttl == -1 or ttl > MOMENT_SECONDS}
 
 
-def trace(kit: Kit, observed: Any, leftovers: Leftovers, metas: dict[str, Record]) -> Record:
+def trace(kit: Kit, observed: Any, leftovers: Leftovers, metas: dict[str, Record], runs: Counter[tuple[str, str]]) -> Record:
     """The trace of one run of a scenario."""
     observer = kit.observer
     publishes = observer.published_under(kit.roots)
     sent = {line["id"] for line in publishes}
     eager = [next((line for line in observer.lines[each] if line["kind"] == "prerun"), None) for each in sorted(kit.roots - sent)]
     labels = Labels(publishes, [line for line in eager if line], kit.token)
-    runs = Counter((task_id, function) for task_id, function in kit.nodes.runs())
+    functions = {function for _, function in runs}
     tasks = {}
     for task_id in [each for each in labels.names if each in sent or each in kit.roots]:
         tasks[labels.names[task_id]] = {
@@ -74,7 +83,7 @@ def trace(kit: Kit, observed: Any, leftovers: Leftovers, metas: dict[str, Record
             # Each node may store REVOKED, for instance.
             "states": [state for state, _ in groupby(_state(meta, labels) for meta in observer.states[task_id])],
             "meta": _meta(metas.get(task_id), labels),
-            "runs": {function: number for (each, function), number in runs.items() if each == task_id},
+            "runs": {function: number for function in functions if (number := runs[task_id, function])},
         }
     publish_ids = {line["headers"]["publish_id"] for line in publishes if "publish_id" in line["headers"]}
     ours = leftovers.about(labels.names)

@@ -97,6 +97,24 @@ def parent_and_root_of_a_chain(kit: Kit) -> Any:
 
 
 @scenario
+def a_body_that_sends_a_task_is_its_parent(kit: Kit) -> Any:
+    result = kit.parenting.delay("parent")
+    return [kit.seen(result), [kit.outcome(child) for child in kit.fresh(result).children]]
+
+
+@scenario
+def a_body_that_sends_a_task_and_links(kit: Kit) -> Any:
+    result = kit.parenting.apply_async(("parent",), link=kit.echo.s())
+    return [kit.seen(result), kit.fresh(result).children]
+
+
+@scenario
+def a_body_that_sends_a_task_in_each_attempt(kit: Kit) -> Any:
+    result = kit.parenting_flaky.delay(kit.key(), 1)
+    return [kit.seen(result), kit.fresh(result).children]
+
+
+@scenario
 def collect_walks_the_children(kit: Kit) -> Any:
     last = chain(kit.echo.s(1), kit.add.s(2), group(kit.add.s(10), kit.add.s(20)))()
     kit.ended(last)

@@ -139,7 +139,7 @@ def the_body_retries_in_vain_without_an_exception(kit: Kit) -> Any:
     return kit.seen(kit.again_without_exception.delay(1))
 
 
-@scenario(differences=("no job",))
+@scenario
 def the_body_retries_without_raising(kit: Kit) -> Any:
     return kit.seen(kit.again_unraised.delay("second time"))
 
@@ -154,20 +154,20 @@ def the_body_retries_in_a_chord(kit: Kit) -> Any:
     return kit.ended((group(kit.again.s(kit.key()), kit.echo.s(2)) | kit.echo.s()).apply_async())
 
 
-@scenario(differences=("no job",))
+@scenario
 def the_body_ignores(kit: Kit) -> Any:
     result = kit.ignored.delay(1)
     kit.wait_until_done(result)
     return kit.fresh(result).state
 
 
-@scenario(differences=("no job",))
+@scenario
 def the_body_rejects(kit: Kit) -> Any:
     result = kit.rejected.delay(1)
     kit.wait_until_done(result)
     return kit.fresh(result).state
 
 
-@scenario(differences=("no job",))
+@scenario
 def the_body_puts_the_message_back(kit: Kit) -> Any:
     return kit.seen(kit.requeued.delay(kit.key()))

@@ -109,7 +109,7 @@ def stamps_survive_retries(kit: Kit) -> Any:
     return [kit.seen(result), stamps(kit, result)]
 
 
-@scenario(differences=("no job",))
+@scenario
 def stamps_go_to_what_replaces(kit: Kit) -> Any:
     signature = kit.replaced.s(kit.echo.s("instead"))
     signature.stamp(Tenant())
