@@ -52,6 +52,8 @@ NAMES: Final = (
     Name("celery.worker.request", "Request.acknowledged"),
     Name("celery.worker.state", "task_ready"),
     Name("celery.worker.state", "should_stop"),
+    Name("celery.worker.state", "should_terminate"),
+    Name("celery.concurrency.thread", "TaskPool.on_stop"),
     Name("celery.platforms", "signals"),
     Name("celery.events.event", "Event", ("type",)),
     # Result backends.

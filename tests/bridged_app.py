@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import os
+import time
+from pathlib import Path
 from typing import Any
 
 from celery import Celery
@@ -72,6 +74,32 @@ unknown = _bridged("test.nobody_handles_this")
 def retried(**data: Any) -> dict[str, Any]:
     """Retried by Celery after its command became a dead letter."""
     return data
+
+
+class Held(StreamTask):
+    """Stays where it is told (`at`) until the file `until` is there; each step that a bridge comes to is a line of the file `<until>.steps`."""
+
+    abstract = True
+
+    def before_start(self, task_id: str, args: Any, kwargs: Any) -> None:
+        _hold("before_start", task_id, **kwargs)
+
+    def on_success(self, retval: Any, task_id: str, args: Any, kwargs: Any) -> None:
+        _hold("on_success", task_id, **kwargs)
+
+
+@app.task(base=Held, name="lab.held", service="lab", command="test.echo", bind=True)
+def held(self: Any, at: str, until: str) -> dict[str, Any]:
+    """In the Celery worker, `at` is `dispatch`."""
+    _hold("dispatch", self.request.id, at, until)
+    return {"value": at}
+
+
+def _hold(step: str, task_id: str, at: str, until: str) -> None:
+    with Path(f"{until}.steps").open("ab", buffering=0) as steps:
+        steps.write(f"{task_id} {step}\n".encode())
+    while step == at and not Path(until).exists():
+        time.sleep(0.05)
 
 
 @app.task(name="lab.total")

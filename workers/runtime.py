@@ -72,10 +72,11 @@ class WorkerRuntime:
         self._hurry = asyncio.Event()
 
     async def run(self) -> None:
-        """Work until SIGTERM or SIGINT; then drain. A second signal hands the running jobs back."""
+        """Work until SIGTERM or SIGINT; then drain. A second signal, or SIGQUIT at once, hands the running jobs back."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.request_stop)
+        loop.add_signal_handler(signal.SIGQUIT, self.request_stop_now)
         await self.jobs.prepare()
         logger.info("%s: %d at a time, as %s, at %s", self.service.name, self.concurrency, self.consumer, without_password(self.settings.redis_url))
         try:
@@ -92,6 +93,11 @@ class WorkerRuntime:
             self._hurry.set()
         self._stop.set()
         self._changed.set()
+
+    def request_stop_now(self) -> None:
+        """Stop reading, and hand the running jobs back: Celery's cold shutdown."""
+        self._hurry.set()
+        self.request_stop()
 
     def _announcement(self, kind: WorkerStatusKind, last_order: str) -> FunctionCall[orders.Heard]:
         return orders.announce(self.settings.keys, self.service, self.status(kind), last=last_order, status_cap=running.STATUS_STREAM_CAP)

@@ -22,6 +22,7 @@ def bridge(ctx: click.Context, /, hostname: str, concurrency: int, loglevel: Any
     """Finish tasks inside Celery when their jobs finish on the streams."""
     # Celery loads this module for its list of commands in every process; the rest is for a bridge.
     from bridge.node import StreamBridge
+    from bridge.pool import BridgePool
     from bridge.remote_control import NodeForStreamWorkers  # whose commands take the place of Celery's
 
     app = ctx.obj.app
@@ -35,7 +36,7 @@ def bridge(ctx: click.Context, /, hostname: str, concurrency: int, loglevel: Any
     # A queue of its own that nobody sends to: a bridge takes no task messages.
     node = app.Worker(
         hostname=name,
-        pool="threads",
+        pool=BridgePool,
         concurrency=concurrency,
         loglevel=loglevel,
         queues=[f"bridge.{name}"],

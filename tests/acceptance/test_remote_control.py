@@ -103,12 +103,12 @@ def test_a_rate_limit_is_the_celery_workers(stack: Stack) -> None:
 def test_it_runs_more_and_fewer_jobs_at_a_time(stack: Stack, worker: Process) -> None:
     jobs = [stack.send("sleep", seconds=60) for _ in range(3)]
     stack.wait_for_run(jobs[0])
-    assert told(stack, "control", "pool_grow", "2") == {"ok": "pool will grow"}
+    stack.caller.control.pool_grow(2, destination=[NAME])  # wants no answer, and both bridges hear it
     for job in jobs:
         stack.wait_for_run(job)
     wait_until(lambda: at_a_time(stack) == 3)
-
-    stack.caller.control.pool_shrink(2, destination=[NAME])  # wants no answer, and both bridges hear it
+    assert worker.log.count("as remote control asks") == 1
+    assert told(stack, "control", "pool_shrink", "2") == {"ok": "pool will shrink"}
     worker.wait_for("1 at a time from now on")
     wait_until(lambda: at_a_time(stack) == 1)
     for job in jobs[:2]:
