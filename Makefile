@@ -35,12 +35,15 @@ demo: $(STAMP) ## real backtests as Celery tasks, on this machine [DATADIR= STRA
 up: $(STAMP) ## the whole system on this machine, until Ctrl-C [REDIS_URL=]
 	@exec $(BIN)/python -m tasks.local_stack $(ARGS)
 
+# Most tests wait for leases and processes: some files at a time, also on two cores.
+AT_ONCE := -n 3 --dist loadfile
+
 test: $(STAMP) ## every test once [ARGS=]
-	$(BIN)/pytest -q $(ARGS)
+	$(BIN)/pytest -q $(AT_ONCE) $(ARGS)
 
 test-all: $(STAMP) ## every test on each server of this machine, then the crash tests ten times
-	$(BIN)/pytest -q --server=all
-	for run in 1 2 3 4 5 6 7 8 9 10; do echo "crash tests, run $$run of 10"; $(BIN)/pytest -q -m chaos || exit 1; done
+	$(BIN)/pytest -q $(AT_ONCE) --server=all
+	for run in 1 2 3 4 5 6 7 8 9 10; do echo "crash tests, run $$run of 10"; $(BIN)/pytest -q $(AT_ONCE) -m chaos || exit 1; done
 
 check: $(STAMP) ## lint, format, types, import rules
 	$(BIN)/ruff check .
