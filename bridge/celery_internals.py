@@ -174,6 +174,12 @@ def _judge(task: TwoPhaseTask, message: Mapping[str, Any], error: Exception) -> 
         return SentBack(f"{type(exc).__name__}: {exc}", requeue=True)
 
 
+def caller_of_current_task() -> str | None:
+    """Name of the task whose body has called the current one directly, as a function: Celery's `current_task` is the called one by then."""
+    running = _task_stack.stack
+    return str(running[-2].name) if len(running) > 1 else None
+
+
 class DispatchRequest(Request):
     """A bridged task's request in a Celery worker. Its time limits are the job's, whose worker keeps them; Celery's pool would kill the dispatch by them,
     and write a FAILURE past the fence while the job goes on.

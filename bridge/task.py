@@ -12,20 +12,19 @@ chords, retries, handlers and signals are Celery's own, and happen once.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, ClassVar, NoReturn
+from typing import Any, ClassVar, Final, NoReturn
 
-from celery import current_task
 from pydantic import ValidationError
 
 from bridge import outcome
-from bridge.celery_internals import TwoPhaseTask
+from bridge.celery_internals import TwoPhaseTask, caller_of_current_task
 from bridge.connection import Connection
 from bridge.dispatch import LANE, dispatch, was_dispatched
 from bridge.eager import run_here
 from bridge.errors import BadPayload, NotMappable
 
-_INLINE_TASKS = {"celery.map", "celery.starmap", "celery.chunks"}
-"""They call a task's body in their own worker, item by item."""
+_INLINE_TASKS: Final = {"celery.map", "celery.starmap"}
+"""They call a task's body in their own worker, item by item; `chunks` sends the second."""
 
 
 class StreamTask(TwoPhaseTask):
@@ -79,8 +78,8 @@ class StreamTask(TwoPhaseTask):
         known = outcome.known()
         if known is not None:
             return known()
-        if getattr(current_task, "name", None) in _INLINE_TASKS:
-            self._refuse_inline(current_task.name.removeprefix("celery."))
+        if (caller := caller_of_current_task()) in _INLINE_TASKS:
+            self._refuse_inline(caller.removeprefix("celery."))
         return run_here(self, self.payload(*args, **kwargs))
 
     def dispatch(self, *args: Any, **kwargs: Any) -> None:
