@@ -16,7 +16,7 @@ LIST = "list it in bridge/celery_names.py"
 FOREIGN = {"celery", "kombu", "billiard", "vine"}
 DOCUMENTED = {
     *("celery:Celery", "celery:Task", "celery:bootsteps", "celery:current_task", "celery:signals", "celery:states"),
-    *("celery.result:AsyncResult", "celery.worker:state", "celery.backends.base:Backend"),
+    *("celery.result:AsyncResult", "celery.worker:state", "kombu:Queue", "celery.backends.base:Backend"),
     *("celery.backends.base:BaseKeyValueStoreBackend", "celery.backends.redis:RedisBackend"),
 }
 """In Celery's user guide or API reference, or a class whose parts are listed."""
