@@ -33,7 +33,7 @@ from celery.worker.request import Request
 from celery.worker.state import task_ready
 from kombu.exceptions import OperationalError
 
-from bridge import outcome
+from bridge import identity, outcome
 from bridge.remote_errors import remote_traceback
 from streams.bus.clients import is_passing
 
@@ -347,7 +347,10 @@ def _trace(request: Request, body: outcome.Body) -> Any:
     if task._tracer is None:
         task._tracer = build_tracer(task.name, task, app.loader, request.hostname, app=app)
     fields = dict(request.request_dict)
-    args, kwargs, embedded = request.args, request.kwargs, request._payload[2]
+    args, kwargs, embedded = request.args, request.kwargs, dict(request._payload[2])
+    if (run := identity.current_run()) is not None:
+        for name in ("callbacks", "errbacks"):
+            embedded[name] = identity.with_task_ids(embedded[name], run.publish_id, name)
     fields.update({"args": args, "kwargs": kwargs, "hostname": request.hostname, "is_eager": False}, **embedded)
     fields[_CHILDREN] = [result_from_tuple(child, app=app) for child in fields.get(_CHILDREN) or ()]
     try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextvars
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -111,6 +111,33 @@ def stamp(headers: dict[str, Any], unlocked: Chord | None = None) -> None:
     else:
         publish_id = uuid.uuid4().hex
     headers[PUBLISH_ID] = headers[LINEAGE] = publish_id
+
+
+def with_task_ids(signatures: Sequence[Any] | None, *parts: object) -> list[Any] | None:
+    """Links or errbacks, as a message holds them, with task and group ids for those that have none: a replay sends the same ids, so that it is the same task.
+
+    Args:
+        signatures: of a task's message; they aren't changed.
+        parts: what the ids are derived from.
+    """
+    return None if signatures is None else [_with_ids(each, *parts, number) for number, each in enumerate(signatures)]
+
+
+def _with_ids(signature: Any, *parts: object) -> Any:
+    if not isinstance(signature, Mapping) or not signature.get("task"):
+        return signature
+    options = dict(signature.get("options") or {})
+    options.setdefault("task_id", str(uuid.UUID(derived(*parts, "task id"))))
+    named, kind, kwargs = dict(signature) | {"options": options}, signature.get("subtask_type"), dict(signature.get("kwargs") or {})
+    if kind in {"group", "chain"}:
+        named["kwargs"] = kwargs | {"tasks": with_task_ids(kwargs.get("tasks"), *parts)}
+    elif kind == "chord":
+        header = kwargs.get("header")
+        header = _with_ids(header, *parts, "header") if isinstance(header, Mapping) else with_task_ids(header, *parts, "header")
+        named["kwargs"] = kwargs | {"header": header, "body": _with_ids(kwargs.get("body"), *parts, "body")}
+    if kind == "chain":  # its id is that of its last task
+        named["options"] = dict(signature.get("options") or {})
+    return named
 
 
 def of_message(request: Mapping[str, Any]) -> tuple[str, str]:

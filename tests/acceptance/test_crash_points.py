@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from celery import chain, chord
+from celery import chain, chord, group
 from celery.result import AsyncResult
 
 from bridge import RemoteError
@@ -40,14 +40,19 @@ def stack(own_server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory, 
 
 
 def linked_chain_in_a_chord(stack: Stack, most: int) -> None:
-    """Links, a chain, a chord: each part once, the links under the ids they were given."""
-    link = AsyncResult(f"link-{len(stack.runs())}", app=stack.caller)
-    first = stack.task("echo", value=1).set(link=stack.task("echo", value="link").set(task_id=link.id))
+    """Links, a chain, a chord: each part once, one link under the id that it was given, the others as the children that their parent names."""
+    runs_before = len(stack.runs())
+    link = AsyncResult(f"link-{runs_before}", app=stack.caller)
+    links = [stack.task("echo", value="link").set(task_id=link.id), stack.task("echo", value="other"), group(stack.task("echo", value="member"))]
+    first = stack.task("echo", value=1).set(link=links)
     body = chord([chain(first, stack.task("echo", value=2)), stack.task("echo", value=3)], stack.caller.signature("lab.total"))()
     assert stack.get(body) == 5
     assert stack.get(link) == {"value": "link"}
     chained, other = body.parent.results
     stack.wait_for_rest()
+    children = AsyncResult(chained.parent.id, app=stack.caller).children
+    assert [[{"value": "member"}], [{"value": "link"}, {"value": "other"}], {"value": 2}] == [stack.get(child) for child in children]
+    assert len(stack.runs()) - runs_before <= 6 * most
     assert stack.run_counts([link, chained.parent, chained, other]).keys() <= set(range(1, most + 1))
     left = [key for key in stack.redis.keys(f"*{body.parent.id}*") if stack.redis.ttl(key) == -1]
     assert left == []  # the claim's "done" is kept for some minutes

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
+
+from celery import chain, chord, group, signature
 
 from bridge import identity
 from bridge.identity import LINEAGE, PUBLISH_ID, Chord, CurrentRun
@@ -66,3 +69,34 @@ def test_a_body_that_celerys_own_task_sends_has_the_same_id_as_one_that_a_part_s
     with identity.completing_chord("chord-1"):
         identity.stamp(messages[2])
     assert messages[0][PUBLISH_ID] == messages[2][PUBLISH_ID] != messages[1][PUBLISH_ID]
+
+
+def test_links_without_ids_have_the_same_ones_in_each_replay() -> None:
+    named = signature("t", options={"task_id": "of-its-own"})
+    canvas = [
+        signature("t"),
+        named,
+        group(signature("t"), signature("t")),
+        chain(signature("t"), signature("t")),
+        chord([signature("t")], signature("t")),
+    ]
+    links = json.loads(json.dumps(canvas))
+    before = json.dumps(links)
+    first, again = (identity.with_task_ids(links, "parent", "callbacks") for _ in range(2))
+    assert first == again != identity.with_task_ids(links, "another parent", "callbacks")
+    assert json.dumps(links) == before
+    ids = task_ids(first)
+    assert "of-its-own" in ids
+    assert len(ids) == len(set(ids)) == 10  # a chain has the id of its last task
+
+
+def task_ids(value: Any) -> list[str]:
+    if isinstance(value, list):
+        return [found for each in value for found in task_ids(each)]
+    if not isinstance(value, dict):
+        return []
+    return [*([value["task_id"]] if "task_id" in value else []), *(found for each in value.values() for found in task_ids(each))]
+
+
+def test_no_links_stay_no_links() -> None:
+    assert identity.with_task_ids(None, "parent") is None
