@@ -47,7 +47,29 @@ def test_a_class_and_its_subclass_are_bridged_too(app: Celery) -> None:
 
     draft = app.register_task(Draft())
     assert draft.payload("intro") == {"scene": "intro", "task": "draft"}
-    with yielding(of_result(result(ResultStatus.SUCCEEDED, data=7))):
+    with yielding(of_result(result(ResultStatus.SUCCEEDED, data=7)), "draft"):
+        assert draft.run("intro") == 7
+
+
+def test_a_subclass_calls_the_run_of_its_base_for_its_payload(app: Celery) -> None:
+    class Render(StreamTask):
+        name = "render"
+        service = "backtesting"
+        command = "x.run"
+
+        def run(self, scene: str) -> dict[str, object]:
+            return {"scene": scene}
+
+    class Draft(Render):
+        name = "draft"
+        autoretry_for = (ValueError,)
+
+        def run(self, scene: str) -> dict[str, object]:
+            return {**super().run(scene), "draft": self.name}
+
+    draft = app.register_task(Draft())
+    assert draft.payload("intro") == {"scene": "intro", "draft": "draft"}
+    with yielding(of_result(result(ResultStatus.SUCCEEDED, data=7)), "draft"):
         assert draft.run("intro") == 7
 
 
