@@ -208,7 +208,7 @@ class BridgeReader:
         service = self.statuses[entry.stream]
         try:
             if entry.fields.get("kind") in set(WorkerStatusKind):
-                self.news.tell(service, WorkerStatus.from_redis_dict(entry.fields))
+                self.news.tell(service, WorkerStatus.from_redis_dict(entry.fields), entry.id)
             else:
                 self.resumer.show(service, Status.from_redis_dict(entry.fields))
         except CONNECTION_ERRORS:
