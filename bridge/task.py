@@ -64,7 +64,7 @@ class StreamTask(TwoPhaseTask):
         build = cls.build_payload = cls.__dict__["run"]
         cls.run = _run_of(build)  # type: ignore[method-assign]
 
-    def apply_async(self, args: Sequence[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **options: Any) -> Any:
+    def apply_async(self, args: Sequence[Any] | None = None, kwargs: Mapping[str, Any] | None = None, *more: Any, **options: Any) -> Any:
         """As Celery's, with `lane=`: which of the service's lanes the job waits in. A retry keeps it, as a header of the message.
 
         Raises:
@@ -75,7 +75,7 @@ class StreamTask(TwoPhaseTask):
             headers[LANE] = lane
         if wanted := headers.get(LANE) or self.lane:
             Connection.of(self.app).service(self.service).command_stream(wanted)
-        return super().apply_async(args, kwargs, headers=headers or None, **options)
+        return super().apply_async(args, kwargs, *more, headers=headers or None, **options)
 
     def run(self, *args: Any, **kwargs: Any) -> Any:
         """What Celery's tracer and a direct call run: the known outcome, or else the job itself, here and now."""

@@ -83,6 +83,14 @@ def test_what_would_run_jobs_in_a_celery_worker_is_refused_and_shows_the_group(a
         getattr(render, how)(*(([("a",)], 2) if how == "chunks" else (["a"],)))
 
 
+def test_apply_async_takes_what_celerys_takes(app: Celery) -> None:
+    @app.task(base=StreamTask, service="backtesting", command="x.run", lazy=False, shared=False)
+    def render(scene: str) -> dict[str, str]:
+        return {"scene": scene}
+
+    assert render.apply_async(("a",), {}, "my-id").id == "my-id"
+
+
 def test_wrong_arguments_are_refused_before_anything_is_sent(app: Celery) -> None:
     @app.task(base=StreamTask, service="backtesting", command="x.run", lazy=False, shared=False)
     def render(scene: str) -> dict[str, str]:
