@@ -29,6 +29,7 @@ from celery.events.event import Event
 from celery.exceptions import BackendError, Ignore, ImproperlyConfigured, Reject, TaskRevokedError
 from celery.platforms import signals as signal_numbers
 from celery.result import result_from_tuple
+from celery.utils.saferepr import saferepr as safe_repr
 from celery.worker.request import Request
 from celery.worker.state import task_ready
 from kombu.exceptions import OperationalError
@@ -43,6 +44,7 @@ DISPATCH_SECONDS = 3600.0
 """A dispatch takes milliseconds, and at most the patience with a server that is away; this only ends one that is stuck."""
 _EMBEDDED = ("callbacks", "errbacks", "chain", "chord")
 _CHILDREN = "_children"
+_OURS_AND_CELERYS = frozenset({"bridge", "celery", "kombu"})
 _NOT_CONTEXT = frozenset({"called_directly", "_protected", "_children", "loglevel", "logfile", "time_limit", "soft_time_limit"})
 
 
@@ -58,8 +60,25 @@ class Interrupted(BaseException):
 
 
 def is_server_away(error: BaseException | None) -> bool:
-    """Whether the absence of the broker, of a Redis server or of the result backend's database is all that is wrong."""
-    return isinstance(error, OperationalError) or (error is not None and (is_passing(error) or _is_database_away(error)))
+    """Whether the absence of the broker, of a Redis server or of the result backend's database is all that is wrong. What a task's own handler can't reach,
+    a mail server say, is its own affair: an error like any other.
+    """
+    away = isinstance(error, OperationalError) or (error is not None and (is_passing(error) or _is_database_away(error)))
+    return away and not _is_of_a_handler(error)
+
+
+def _is_of_a_handler(error: BaseException | None) -> bool:
+    """Whether the tracer called code that is neither Celery's nor ours, which raised it without Celery's help."""
+    caller, of_a_handler = "", False
+    frame = error.__traceback__ if error is not None else None
+    while frame is not None:
+        module = str(frame.tb_frame.f_globals.get("__name__"))
+        if module.split(".", maxsplit=1)[0] in _OURS_AND_CELERYS:
+            of_a_handler = False
+        elif caller == build_tracer.__module__:
+            of_a_handler = True
+        caller, frame = module, frame.tb_next
+    return of_a_handler
 
 
 def _is_database_away(error: BaseException) -> bool:
@@ -162,7 +181,7 @@ def _dispatch(task: TwoPhaseTask, tracer: Any, uuid: str, args: Any, kwargs: Any
     if isinstance(ended, Dispatched | SentBack):
         ended.__traceback__ = ended.__context__ = None  # its frames hold the arguments
         return trace_ok_t(_Ended(ended), ended, time.monotonic() - started, None)
-    with outcome.yielding(outcome.raising(ended)):
+    with outcome.yielding(outcome.raising(ended), task.name):
         return tracer(uuid, args, kwargs, request)
 
 
@@ -320,6 +339,10 @@ def finish(request: Request, body: outcome.Body, runtime: float | None) -> None:
         raise info.retval.reason
     retval = _unwrapped(retval)
     retval.traceback = remote_traceback(retval.exception) or retval.traceback
+    if isinstance(retval.exception, MemoryError):  # of the job's worker; Celery's request would take it for this process's
+        task_ready(request)
+        request.send_event("task-failed", exception=safe_repr(retval.exception), traceback=retval.traceback)
+        return
     request.on_success((True, retval, runtime or seconds or 0.0))
 
 
@@ -354,7 +377,7 @@ def _trace(request: Request, body: outcome.Body) -> Any:
     fields.update({"args": args, "kwargs": kwargs, "hostname": request.hostname, "is_eager": False}, **embedded)
     fields[_CHILDREN] = [result_from_tuple(child, app=app) for child in fields.get(_CHILDREN) or ()]
     try:
-        with outcome.yielding(body):
+        with outcome.yielding(body, task.name):
             return task._tracer(request.id, args, kwargs, fields)
     except Interrupted as exc:
         raise exc.error from None

@@ -94,6 +94,7 @@ NAMES: Final = (
     Name("celery.utils.functional", "maybe_list"),
     Name("celery.utils.nodenames", "default_nodename"),
     Name("celery.utils.nodenames", "host_format"),
+    Name("celery.utils.saferepr", "saferepr"),
     Name("celery.utils.time", "maybe_iso8601"),
     Name("celery.utils.time", "maybe_make_aware"),
     Name("kombu.utils.json", "dumps"),

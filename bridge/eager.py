@@ -35,6 +35,8 @@ def run_here(task: Task, payload: Any) -> Any:
             "pip install 'celery-streams-bridge[workers]'; or send it with .delay() and let a stream worker run it"
         )
     data = payload.model_dump(mode="json") if isinstance(payload, BaseModel) else payload
+    if not isinstance(data, dict):  # what a worker makes of it
+        data = {"value": data}
     command = {"schema": "1", "type": task.command, "task_id": task.request.id, "data": data}
     command = {name: value for name, value in command.items() if value is not None}
     imports = [part for module in Connection.of(task.app).service(task.service).handlers for part in ("--import", module)]

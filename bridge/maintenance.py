@@ -5,19 +5,26 @@ The bridge does it by itself, so that a project needs no beat for it.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections import Counter
+from typing import Any
+
+import redis
 
 from bridge.connection import Connection
 from streams.bus import clock
 from streams.bus.topology import MANAGEMENT_CONSUMERS, Service
 from streams.bus.trim import trim
-from streams.jobs import managing
+from streams.errors import UnknownService
+from streams.jobs import managing, queueing
 
 logger = logging.getLogger(__name__)
 
 REPAIR_AFTER_SECONDS = 60.0
 """A job younger than that is left alone: its command may be on its way."""
+LEASES_ELSEWHERE = 4
+"""On a stream that isn't the service's any more nobody claims: after so many leases without a heartbeat its worker is taken for dead."""
 
 
 def promote_due(connection: Connection) -> int:
@@ -37,27 +44,60 @@ def repair_open(connection: Connection, *, older_than_seconds: float = REPAIR_AF
     newest = clock.now_ms() - int(older_than_seconds * 1000)
     verdicts: Counter[str] = Counter()
     for publish_id in map(str, connection.client.zrangebyscore(connection.keys.open_jobs, "-inf", newest)):
-        task_id, seq, name, stream = connection.client.hmget(connection.keys.job(publish_id), ["task_id", "seq", "service", "stream"])
-        if task_id is None:
-            connection.client.zrem(connection.keys.open_jobs, publish_id)
-            continue
-        each = connection.service(str(name))
-        step = managing.repair(
-            connection.keys,
-            each,
-            publish_id,
-            task_id=str(task_id),
-            attempt=int(str(seq)),
-            callback_stream=connection.keys.stream(each.results),
-            results_group=MANAGEMENT_CONSUMERS,
-            max_deliveries=connection.settings.max_deliveries,
-            stream=_own(connection, each, stream),
-        )
-        verdict = connection.call(step)
-        if not verdict.startswith("fine"):
-            logger.warning("task %s: its command had vanished: %s", task_id, verdict)
+        try:
+            verdict = _repair(connection, publish_id)
+        except (UnknownService, redis.ResponseError) as exc:  # one job holds up no other
+            logger.warning("job %s can't be looked after: %s: %s", publish_id, type(exc).__name__, exc)
+            verdict = "failed"
         verdicts[verdict] += 1
+    verdicts.pop("", None)
     return dict(verdicts)
+
+
+def _repair(connection: Connection, publish_id: str) -> str:
+    """The verdict about one open job; "" when there is no such job."""
+    keys, job = connection.keys, connection.keys.job(publish_id)
+    task_id, seq, name, stream, entry = connection.client.hmget(job, ["task_id", "seq", "service", "stream", "entry"])
+    if task_id is None:
+        connection.client.zrem(keys.open_jobs, publish_id)
+        return ""
+    each = connection.service(str(name))
+    own = _own(connection, each, stream)
+    if own is None and stream and entry and _is_held_elsewhere(connection, each, str(stream), str(entry), publish_id):
+        return "fine:elsewhere"
+    step = managing.repair(
+        keys,
+        each,
+        publish_id,
+        task_id=str(task_id),
+        attempt=int(str(seq)),
+        callback_stream=keys.stream(each.results),
+        results_group=MANAGEMENT_CONSUMERS,
+        max_deliveries=connection.settings.max_deliveries,
+        stream=own,
+    )
+    verdict = connection.call(step)
+    if not verdict.startswith("fine"):
+        logger.warning("task %s: its command had vanished: %s", task_id, verdict)
+        connection.client.hset(job, "stream", own or keys.stream(each.command_stream()))
+    return verdict
+
+
+def _is_held_elsewhere(connection: Connection, service: Service, stream: str, entry: str, publish_id: str) -> bool:
+    """Whether a worker of an earlier configuration has the job: of a stream that the service had before it got its lanes, or lost one. What nobody holds is
+    taken away there, so that it runs once.
+    """
+    rows: Any = connection.client.xrange(stream, entry, entry)
+    if rows and rows[0][1].get("publish_id") != publish_id:
+        return False
+    held = queueing.holder(connection.client, stream, service.group, entry)
+    if held is not None and held.idle_ms < LEASES_ELSEWHERE * connection.settings.lease_seconds * 1000:
+        return True
+    if rows:
+        connection.client.xdel(stream, entry)
+        with contextlib.suppress(redis.ResponseError):  # no group: no worker was ever there
+            connection.client.xack(stream, service.group, entry)
+    return False
 
 
 def trim_done(connection: Connection) -> dict[str, int]:

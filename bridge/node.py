@@ -14,7 +14,7 @@ import redis
 from celery import bootsteps
 from celery.worker import state as worker_state
 
-from bridge.celery_internals import is_server_away
+from bridge.celery_internals import Interrupted, is_server_away
 from bridge.configuration import EX_CONFIG, log_findings
 from bridge.connection import Connection
 from bridge.maintenance import promote_due, repair_open, trim_done
@@ -208,7 +208,7 @@ class BridgeReader:
         service = self.statuses[entry.stream]
         try:
             if entry.fields.get("kind") in set(WorkerStatusKind):
-                self.news.tell(service, WorkerStatus.from_redis_dict(entry.fields))
+                self.news.tell(service, WorkerStatus.from_redis_dict(entry.fields), entry.id)
             else:
                 self.resumer.show(service, Status.from_redis_dict(entry.fields))
         except CONNECTION_ERRORS:
@@ -230,9 +230,9 @@ class BridgeReader:
             self.resumer.resolve(won)
         except ChordClaimed as exc:
             logger.info("task %s: its result %s is resolved again after the lease: %s", won.result.task_id, entry.id, exc)
-        except Exception as exc:
-            # Not acknowledged: it is resolved again after the lease, by this bridge or another.
-            if is_server_away(exc):
+        except BaseException as exc:
+            # Not acknowledged: it is resolved again after the lease, by this bridge or another. A handler of the user's may raise SystemExit, too.
+            if isinstance(exc, Interrupted) or is_server_away(exc):
                 logger.warning(
                     "task %s: its result %s is resolved again after the lease: %s: %s", won.result.task_id, entry.id, type(exc).__name__, exc
                 )
@@ -243,7 +243,7 @@ class BridgeReader:
             if self._loop is not None:
                 self._loop.call_soon_threadsafe(self._release, reader, entry)
 
-    def _give_up_when_hopeless(self, won: WonResult, entry: Entry, error: Exception) -> None:
+    def _give_up_when_hopeless(self, won: WonResult, entry: Entry, error: BaseException) -> None:
         try:
             pending = self.connection.client.xpending_range(entry.stream, MANAGEMENT_CONSUMERS, entry.id, entry.id, 1)
             if pending and int(pending[0]["times_delivered"]) >= self.connection.settings.max_resolve_attempts:

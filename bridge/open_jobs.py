@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+
+import redis
 
 from bridge.connection import Connection
 from bridge.job_info import Stage
@@ -50,9 +53,7 @@ def open_jobs(connection: Connection, task_ids: Iterable[str] | None = None) -> 
     jobs = []
     for (publish, (_, task_id, service, context)), (worker, heartbeat, started, result) in zip(opened, runs, strict=True):
         stage = _stage(connection, service, publish, heartbeat, result)
-        jobs.append(
-            OpenJob(publish, task_id, service, context, stage, worker or "", datetime.fromisoformat(started).timestamp() if started else None)
-        )
+        jobs.append(OpenJob(publish, task_id, service, context, stage, worker or "", _moment(started)))
     return jobs
 
 
@@ -60,14 +61,27 @@ def _read(connection: Connection, wanted: list[tuple[str, tuple[str, ...]]]) -> 
     with connection.client.pipeline(transaction=False) as pipe:
         for key, fields in wanted:
             pipe.hmget(key, list(fields))
-        return pipe.execute()
+        rows = pipe.execute(raise_on_error=False)
+    # Workers write their half of the ledger: one that makes it something else hides its own job, and no other.
+    return [[None] * len(fields) if isinstance(row, redis.ResponseError) else row for (_, fields), row in zip(wanted, rows, strict=True)]
+
+
+def _moment(started: str | None) -> float | None:
+    try:
+        return datetime.fromisoformat(started).timestamp() if started else None
+    except ValueError:
+        return None
 
 
 def _stage(connection: Connection, service: str, publish: str, heartbeat: str | None, result: str | None) -> Stage:
-    if heartbeat is None:
+    try:
+        heard_at = float(heartbeat or "nan") / 1000
+    except ValueError:
+        heard_at = math.nan
+    if math.isnan(heard_at):
         return Stage.WAITING
     if result is None and connection.client.zscore(connection.keys.delayed(service), publish) is not None:
         return Stage.DELAYED
     # Heard of within two leases: else its worker is gone, and the entry is to be claimed by another.
-    heard = time.time() - float(heartbeat) / 1000 < 2 * connection.settings.lease_seconds
+    heard = time.time() - heard_at < 2 * connection.settings.lease_seconds
     return Stage.RUNNING if heard or result is not None else Stage.WAITING

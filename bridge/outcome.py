@@ -14,22 +14,23 @@ from streams.jobs.messages import DeadReason, Result, ResultStatus
 Body = Callable[[], Any]
 """Returns the task's result, or raises its error."""
 
-_body: contextvars.ContextVar[Body | None] = contextvars.ContextVar("bridge_body", default=None)
+_known: contextvars.ContextVar[tuple[str, Body] | None] = contextvars.ContextVar("bridge_known", default=None)
 
 
-def known() -> Body | None:
-    """The outcome of the bridged task that this thread traces; None outside of that."""
-    return _body.get()
+def known(task_name: str) -> Body | None:
+    """The outcome of this bridged task, when this thread traces it. A handler of its may run another one, whose outcome this isn't."""
+    known = _known.get()
+    return known[1] if known is not None and known[0] == task_name else None
 
 
 @contextmanager
-def yielding(body: Body) -> Iterator[None]:
-    """While inside, the body of a bridged task is this one."""
-    token = _body.set(body)
+def yielding(body: Body, task_name: str) -> Iterator[None]:
+    """While inside, the body of this bridged task is this one."""
+    token = _known.set((task_name, body))
     try:
         yield
     finally:
-        _body.reset(token)
+        _known.reset(token)
 
 
 def raising(error: BaseException) -> Body:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import redis
+from celery.exceptions import NotRegistered
 from celery.utils.functional import maybe_list
 from celery.worker.control import Panel, inspect_command
 from kombu import Queue
@@ -63,7 +64,12 @@ def query_task(state: Any, ids: Any, **kwargs: Any) -> dict[str, Any]:
 
 def info(app: Any, job: OpenJob) -> dict[str, Any]:
     """A job as `inspect` shows a task."""
-    request = celery_internals.rebuild_request(app, loads(job.context), hostname=job.worker or job.service)
+    context, hostname = loads(job.context), job.worker or job.service
+    try:
+        request = celery_internals.rebuild_request(app, context, hostname=hostname)
+    except NotRegistered:  # of another app on these streams; the others are told all the same
+        name, known = context.get("task"), {part: context.get(part) for part in ("args", "kwargs", "delivery_info")}
+        return {"id": job.task_id, "name": name, "type": name, **known, "hostname": hostname, "time_start": job.started_at, "acknowledged": True}
     request.time_start = job.started_at
     told: dict[str, Any] = request.info()
     return told

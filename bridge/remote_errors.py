@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from typing import Any, Final, TypeVar
 
+from celery.exceptions import Ignore, Reject, Retry
+
 from bridge.errors import RemoteError, RemoteTraceback
 from streams.jobs.messages import JobErrorInfo
 
@@ -13,7 +15,8 @@ CUT_NOTICE: Final = " ... [cut: {} characters in all]"
 MAX_MESSAGE_CHARS: Final = 16_384
 MAX_TRACEBACK_CHARS: Final = 65_536
 _FLOW_CONTROL: Final = ("celery", "kombu", "billiard", "amqp", "redis", "bridge")
-"""Packages whose exceptions mean something to the bridge or to Celery's tracer: a worker can't raise them here ..."""
+"""Packages whose exceptions mean something to the bridge or to Celery's tracer: a worker can't raise them here, nor a class of another package that is made
+of one by which Celery's tracer steers ..."""
 _LIMITS: Final = {("billiard.exceptions", "SoftTimeLimitExceeded"), ("billiard.exceptions", "TimeLimitExceeded")}
 """... but for these two, which say the same there and here."""
 
@@ -30,13 +33,13 @@ def from_remote(error: JobErrorInfo, also: tuple[type[BaseException], ...] = ())
     """
     error = cut(error)
     kind = _loaded_class(error, also)
-    exception: Exception | None = None
     if kind is not None:
         try:
             exception = kind(*(error.args if isinstance(error.args, list) else [error.message] if error.message else []))
-        except Exception:  # noqa: BLE001 - another signature over here: RemoteError says what it was
-            exception = None
-    return caused_remotely(exception or RemoteError(error.type, error.message), error.traceback)
+            return caused_remotely(exception, error.traceback)
+        except Exception:  # noqa: BLE001, S110 - another signature over here, or a frozen dataclass: RemoteError says what it was
+            pass
+    return caused_remotely(RemoteError(error.type, error.message), error.traceback)
 
 
 def caused_remotely(exception: E, traceback: str) -> E:
@@ -65,11 +68,16 @@ def _cut(text: str, limit: int) -> str:
 def _loaded_class(error: JobErrorInfo, also: tuple[type[BaseException], ...]) -> type[Exception] | None:
     found: Any = sys.modules.get(error.module or "builtins")
     for name in error.type.split("."):
-        found = getattr(found, name, None)
+        try:
+            found = getattr(found, name, None)
+        except Exception:  # noqa: BLE001 - a module that imports its parts when they are asked for
+            return None
     if not (isinstance(found, type) and issubclass(found, Exception)):
         return None
-    allowed = found in also or (error.module, error.type) in _LIMITS or found.__module__.split(".")[0] not in _FLOW_CONTROL
-    return found if allowed else None
+    if found in also or (error.module, error.type) in _LIMITS:
+        return found
+    steers = issubclass(found, Ignore | Reject | Retry) or found.__module__.split(".")[0] in _FLOW_CONTROL
+    return None if steers else found
 
 
 def classes_named_by(task: Any) -> tuple[type[BaseException], ...]:

@@ -17,6 +17,7 @@ from kombu.utils.json import loads
 
 from bridge import celery_internals, identity, outcome, remote_errors
 from bridge.connection import Connection
+from bridge.errors import JobError
 from bridge.states import BEGUN_RANK, PROGRESS
 from streams.jobs import resolving
 from streams.jobs.messages import Result, ResultStatus, Status, StatusKind
@@ -111,7 +112,7 @@ class Resumer:
             body = outcome.of_result(result, remote_errors.classes_named_by(request.task))
             celery_internals.finish(request, body, result.runtime_seconds)
 
-    def give_up(self, won: WonResult, error: Exception) -> None:
+    def give_up(self, won: WonResult, error: BaseException) -> None:
         """A result that can't be resolved, time and again: the task fails with the reason, so that nobody waits for ever.
 
         When its outcome is stored already, and only what comes after that fails, that outcome stands.
@@ -120,6 +121,8 @@ class Resumer:
         with identity.running(won.run) as run:
             if not self.connection.has_outcome(run):
                 self.connection.raise_mark(run, BEGUN_RANK)
+                if not isinstance(error, Exception):
+                    error = JobError(f"{type(error).__name__}: {error}")
                 self.app.backend.mark_as_failure(won.result.task_id, error, request=context, store_result=not context.ignore_result)
         self.close(won)
 

@@ -6,9 +6,11 @@ Imported by every node of a connected app, bridges and Celery workers: so a revo
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
+import redis
 from celery.utils.functional import maybe_list
 from celery.worker import state as worker_state
 from celery.worker.control import Panel, control_command
@@ -17,6 +19,7 @@ from kombu.utils.json import loads
 from bridge import celery_internals
 from bridge.connection import Connection
 from bridge.open_jobs import open_jobs
+from streams.errors import FunctionLibraryMissing
 from streams.jobs.cancelling import cancel_task
 
 logger = logging.getLogger(__name__)
@@ -28,8 +31,12 @@ _celerys: Final = {name: Panel.data[name] for name in ("revoke", "revoke_by_stam
 def revoke(state: Any, task_id: Any, terminate: bool = False, signal: str | None = None, **kwargs: Any) -> Any:  # noqa: FBT001, FBT002 - Celery's signature
     """Revoke task by task id (or list of ids): a job that waits on a stream never starts; with terminate a running one is stopped."""
     task_ids = [str(each) for each in maybe_list(task_id) or []]
-    connection = Connection.of(state.app)
-    answers = _cancel(connection, task_ids, waiting_only=not terminate, signal=signal)
+    connection = _connection_of(state.app)
+    if connection is None:
+        return _celerys["revoke"](state, task_id, terminate=terminate, signal=signal, **kwargs)
+    answers: dict[str, str] = {}
+    with _server_may_be_away():
+        answers = _cancel(connection, task_ids, waiting_only=not terminate, signal=signal)
     # Celery's command stores REVOKED for a task that another node runs, unless that is marked as started. A bridge runs no tasks, and an open job's end is
     # the bridge's to write.
     left = [] if connection.is_bridge else [each for each in task_ids if not {"accepted", "running"} & set(answers.get(each, "").split(", "))]
@@ -49,12 +56,28 @@ def terminate(state: Any, signal: str, task_id: Any, **kwargs: Any) -> Any:
 @control_command(name="revoke_by_stamped_headers", variadic="headers", signature="[key1=value1 [key2=value2 [... [keyN=valueN]]]]")
 def revoke_by_stamped_headers(state: Any, headers: Any, terminate: bool = False, signal: str | None = None, **kwargs: Any) -> Any:  # noqa: FBT001, FBT002 - Celery's signature
     """Revoke the tasks with one of these stamps: jobs that wait on a stream never start; with terminate running ones are stopped."""
-    connection = Connection.of(state.app)
-    wanted = dict(each.split("=", 1) for each in headers) if isinstance(headers, list) else dict(headers)
-    stamped = [job.task_id for job in open_jobs(connection) if _is_stamped(loads(job.context), wanted)]
-    answers = _cancel(connection, stamped, waiting_only=not terminate, signal=signal)
+    connection, answers = _connection_of(state.app), {}
+    if connection is not None:
+        wanted = dict(each.split("=", 1) for each in headers) if isinstance(headers, list) else dict(headers)
+        with _server_may_be_away():
+            stamped = [job.task_id for job in open_jobs(connection) if _is_stamped(loads(job.context), wanted)]
+            answers = _cancel(connection, stamped, waiting_only=not terminate, signal=signal)
     reply = _celerys["revoke_by_stamped_headers"](state, headers, terminate=terminate, signal=signal, **kwargs)
     return {"ok": f"{reply['ok']}; jobs: {answers}"} if answers and isinstance(reply, dict) and "ok" in reply else reply
+
+
+def _connection_of(app: Any) -> Connection | None:
+    """None of an app that isn't connected: this process may have one, too."""
+    return getattr(app, "streams_connection", None)
+
+
+@contextmanager
+def _server_may_be_away() -> Iterator[None]:
+    """Ordinary tasks are revoked all the same."""
+    try:
+        yield
+    except (redis.RedisError, OSError, FunctionLibraryMissing) as exc:
+        logger.error("revoke doesn't reach the jobs of stream workers, it has to be sent again: %s: %s", type(exc).__name__, exc)  # noqa: TRY400
 
 
 def _cancel(connection: Connection, task_ids: Iterable[str], *, waiting_only: bool, signal: str | None) -> dict[str, str]:

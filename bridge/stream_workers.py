@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
 from bridge.celery_internals import RemoteEvents
 from bridge.connection import Connection
-from streams.bus import clock
 from streams.bus.codec import decode_json, encode_json
 from streams.errors import DecodeError
 from streams.jobs.messages import WorkerStatus, WorkerStatusKind
@@ -35,16 +33,13 @@ class StreamWorker:
 
     service: str
     status: WorkerStatus
+    seconds_ago: float
+    """Since it was last heard of, by the clock of the streams' server: that of its machine may be wrong."""
 
     @property
     def name(self) -> str:
         """Its node name."""
         return self.status.worker
-
-    @property
-    def seconds_ago(self) -> float:
-        """Since it was last heard of."""
-        return max(0.0, time.time() - self.status.at.timestamp())
 
     @property
     def alive(self) -> bool:
@@ -59,13 +54,13 @@ class NewsOfWorkers:
 
     def __init__(self, connection: Connection, pool: Any, dispatcher: Any = None) -> None:
         self._connection, self._pool, self._dispatcher = connection, pool, dispatcher
-        self._latest: dict[str, tuple[str, WorkerStatus]] = {}
+        self._latest: dict[str, tuple[str, WorkerStatus, float]] = {}
         self._lock, self._busy = threading.Lock(), False
 
-    def tell(self, service: str, status: WorkerStatus) -> None:
-        """A worker of this service has told of itself. What isn't passed on yet is replaced by what comes later."""
+    def tell(self, service: str, status: WorkerStatus, entry: str) -> None:
+        """A worker of this service has told of itself, with this entry of its status stream. What isn't passed on yet is replaced by what comes later."""
         with self._lock:
-            self._latest[status.worker] = (service, status)
+            self._latest[status.worker] = (service, status, int(entry.split("-", maxsplit=1)[0]) / 1000)
             if self._busy:
                 return
             self._busy = True
@@ -77,16 +72,17 @@ class NewsOfWorkers:
                 if not self._latest:
                     self._busy = False
                     return
-                _, (service, status) = self._latest.popitem()
+                _, (service, status, heard_at) = self._latest.popitem()
             try:
-                self._pass_on(service, status)
+                self._pass_on(service, status, heard_at)
             except Exception as exc:  # noqa: BLE001 - the next heartbeat comes soon
                 logger.warning("the news of %s isn't passed on: %s: %s", status.worker, type(exc).__name__, exc)
 
-    def _pass_on(self, service: str, status: WorkerStatus) -> None:
+    def _pass_on(self, service: str, status: WorkerStatus, heard_at: float) -> None:
         connection = self._connection
-        connection.client.hset(connection.keys.workers, status.worker, encode_json({"service": service, **status.to_redis_dict()}))
-        if self._dispatcher is None or (clock.utc_now() - status.at).total_seconds() > STALE_SECONDS:
+        told = {**status.to_redis_dict(), "service": service, "heard_at": heard_at}
+        connection.client.hset(connection.keys.workers, status.worker, encode_json(told))
+        if self._dispatcher is None or _now(connection) - heard_at > STALE_SECONDS:
             return
         versions = status.versions if isinstance(status.versions, dict) else {}
         RemoteEvents(self._dispatcher, status.worker, status.pid).send(
@@ -105,11 +101,12 @@ def stream_workers(connection: Connection) -> list[StreamWorker]:
     """Those that are alive, by name; what was silent for a day is forgotten."""
     workers: list[StreamWorker] = []
     rows: Any = connection.client.hgetall(connection.keys.workers)
+    now = _now(connection)
     for name, told in sorted(rows.items()):
         try:
             fields = decode_json(told)
-            worker = StreamWorker(fields["service"], WorkerStatus.from_redis_dict(fields))
-        except (DecodeError, KeyError, TypeError):
+            worker = StreamWorker(fields["service"], WorkerStatus.from_redis_dict(fields), max(0.0, now - float(fields["heard_at"])))
+        except (DecodeError, KeyError, TypeError, ValueError):
             connection.client.hdel(connection.keys.workers, name)
             continue
         if worker.alive:
@@ -117,6 +114,11 @@ def stream_workers(connection: Connection) -> list[StreamWorker]:
         elif worker.seconds_ago > FORGOTTEN_SECONDS:
             connection.client.hdel(connection.keys.workers, name)
     return workers
+
+
+def _now(connection: Connection) -> float:
+    seconds, microseconds = connection.client.time()
+    return seconds + microseconds / 1_000_000
 
 
 def own_version() -> str:

@@ -11,6 +11,7 @@ chords, retries, handlers and signals are Celery's own, and happen once.
 
 from __future__ import annotations
 
+import contextvars
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Final, NoReturn
 
@@ -25,6 +26,8 @@ from bridge.errors import BadPayload, NotMappable
 
 _INLINE_TASKS: Final = {"celery.map", "celery.starmap"}
 """They call a task's body in their own worker, item by item; `chunks` sends the second."""
+_building: contextvars.ContextVar[StreamTask | None] = contextvars.ContextVar("bridge_building", default=None)
+"""The task whose payload this thread builds."""
 
 
 class StreamTask(TwoPhaseTask):
@@ -57,10 +60,10 @@ class StreamTask(TwoPhaseTask):
                     f"bridged task {getattr(cls, 'name', None) or cls.__name__} needs {name}=...: "
                     "@app.task(base=StreamTask, service='backtesting', command='backtest.run')"
                 )
-        cls.build_payload = cls.__dict__["run"]
-        del cls.run
+        build = cls.build_payload = cls.__dict__["run"]
+        cls.run = _run_of(build)  # type: ignore[method-assign]
 
-    def apply_async(self, args: Sequence[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **options: Any) -> Any:
+    def apply_async(self, args: Sequence[Any] | None = None, kwargs: Mapping[str, Any] | None = None, *more: Any, **options: Any) -> Any:
         """As Celery's, with `lane=`: which of the service's lanes the job waits in. A retry keeps it, as a header of the message.
 
         Raises:
@@ -71,11 +74,11 @@ class StreamTask(TwoPhaseTask):
             headers[LANE] = lane
         if wanted := headers.get(LANE) or self.lane:
             Connection.of(self.app).service(self.service).command_stream(wanted)
-        return super().apply_async(args, kwargs, headers=headers or None, **options)
+        return super().apply_async(args, kwargs, *more, headers=headers or None, **options)
 
     def run(self, *args: Any, **kwargs: Any) -> Any:
         """What Celery's tracer and a direct call run: the known outcome, or else the job itself, here and now."""
-        known = outcome.known()
+        known = outcome.known(self.name)
         if known is not None:
             return known()
         if (caller := caller_of_current_task()) in _INLINE_TASKS:
@@ -96,6 +99,7 @@ class StreamTask(TwoPhaseTask):
         Raises:
             BadPayload: pydantic refused it.
         """
+        token = _building.set(self)
         try:
             return self.build_payload(*args, **kwargs)
         except ValidationError as exc:
@@ -104,6 +108,8 @@ class StreamTask(TwoPhaseTask):
                 f"{'.'.join(map(str, error['loc'])) or 'payload'}: {error['msg']}" for error in exc.errors(include_input=False, include_url=False)
             ]
             raise BadPayload(f"{self.name}: the payload isn't valid, nothing was sent:\n  " + "\n  ".join(lines)) from None
+        finally:
+            _building.reset(token)
 
     # -------------------------------------------------------------------------------------------------- what would run jobs one by one in a worker
 
@@ -125,3 +131,14 @@ class StreamTask(TwoPhaseTask):
             f"{what}() would run the jobs of {self.name} one after the other inside one Celery worker. Send a group, whose jobs run side by side: "
             f"group({self.__name__}.s({item}) for item in items)"
         )
+
+
+def _run_of(build: Any) -> Callable[..., Any]:
+    """The `run` of a class that has its own: for a subclass that calls `super().run()` while it builds its payload it is that, else `StreamTask.run`."""
+
+    def run(self: StreamTask, *args: Any, **kwargs: Any) -> Any:
+        if _building.get() is self:
+            return build.__get__(self, type(self))(*args, **kwargs)
+        return StreamTask.run(self, *args, **kwargs)
+
+    return run

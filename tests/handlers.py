@@ -5,6 +5,8 @@ Each run first appends a line "task_id attempt delivery pid time" to the file th
     test.echo      {...}                                    returns its data
     test.sleep     {seconds, ignore_cancel, steps}          takes its time, reports each step; returns {"slept": seconds}
     test.fail      {message, retryable}                     raises HandlerError (or workers.errors.Retryable), caused by a ValueError
+    test.raises    {kind}                                   raises MemoryError, or an exception that is a frozen dataclass
+    test.inline_group  {}                                   a TaskGroup on the worker's event loop; its child counts in job.directory/count
     test.crash     {exit | signal | segfault, message}      dies without a word, after writing `message` to stderr
     test.flaky     {failures, how}                          fails its first runs, counting in job.directory; then returns {"runs": n}
     test.progress  {count}                                  reports progress `count` times, as fast as it can
@@ -34,6 +36,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
 from typing import Any, Literal, NoReturn
@@ -63,6 +66,13 @@ class HandlerError(Exception):
     """What test.fail raises."""
 
 
+@dataclass(frozen=True)
+class FrozenError(Exception):
+    """An exception that can't be assigned to."""
+
+    code: int
+
+
 class Params(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -77,6 +87,10 @@ class Sleep(Params):
 class Fail(Params):
     message: str = "failed on purpose"
     retryable: bool = False
+
+
+class Raises(Params):
+    kind: Literal["memory", "frozen"] = "memory"
 
 
 class Crash(Params):
@@ -164,6 +178,12 @@ def sleep(job: Job, params: Sleep) -> dict[str, Any]:
 @recorded
 def fail(_job: Job, params: Fail) -> NoReturn:
     raise (Retryable if params.retryable else HandlerError)(params.message) from ValueError("the cause")
+
+
+@handler("test.raises", settings=RunSettings)
+@recorded
+def raises(_job: Job, params: Raises) -> NoReturn:
+    raise MemoryError("too little") if params.kind == "memory" else FrozenError(7)
 
 
 @handler("test.crash", settings=RunSettings)
@@ -335,6 +355,19 @@ async def _async_nap(job: Job, params: Nap) -> dict[str, Any]:
 
 for _type, _isolation in (("test.async_nap", "process"), ("test.async_thread_nap", "thread"), ("test.inline_nap", "inline")):
     handler(_type, isolation=_isolation, settings=RunSettings)(recorded(_async_nap))  # type: ignore[arg-type]
+
+
+@handler("test.inline_group", isolation="inline", settings=RunSettings)
+@recorded
+async def inline_group(job: Job, _data: dict[str, Any]) -> None:
+    async def count() -> None:
+        number = 0
+        while True:
+            (job.directory / "count").write_text(str(number := number + 1))
+            await asyncio.sleep(0.01)
+
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(count())
 
 
 @handler("test.short", isolation="inline")

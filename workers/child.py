@@ -12,7 +12,7 @@ from pathlib import Path
 
 from streams.bus.codec import decode_json, encode_json
 from workers.frames import frame, json_frame, read_frame
-from workers.interrupting import soft_limit_by_signal
+from workers.interrupting import SoftLimitBySignal
 from workers.outcome import Cancelled, Failed, Succeeded
 from workers.parent_link import ParentLink, die_with_group
 from workers.performing import failed, perform
@@ -33,7 +33,7 @@ def run(sock: socket.socket) -> None:
         job = request.job(link.report, link.say)
         link.start(job)
         _fresh_randomness()
-        outcome = perform(job, request.data, interruptible=soft_limit_by_signal(job))
+        outcome = perform(job, request.data, interruptible=SoftLimitBySignal(job))
     except BaseException as exc:  # noqa: BLE001 - a folder that can't be made, say
         outcome = failed(None, exc)
     link.finish(*_frames(outcome))

@@ -6,42 +6,57 @@ import asyncio
 import contextlib
 import signal
 import threading
-from collections.abc import Coroutine, Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Coroutine, Generator
 from functools import partial
 from typing import Any
 
-from workers.errors import SoftTimeLimit
+from workers.errors import JobCancelled, SoftTimeLimit
 from workers.job import Job
 
 SOFT_LIMIT_SIGNAL = signal.SIGUSR1
 """Celery's own choice. A signal also ends what blocks in the system, such as a sleep or a read."""
 
 
-@contextmanager
-def soft_limit_by_signal(job: Job) -> Iterator[None]:
-    """While inside, the main thread of this process gets `SoftTimeLimit` raised when the job's soft limit passes."""
-    thread = threading.main_thread().ident
-    assert thread is not None
-    number = thread
+class SoftLimitBySignal:
+    """While inside, the main thread of this process gets `SoftTimeLimit` raised when the job's soft limit passes.
 
-    def interrupt(error: BaseException) -> None:
-        if isinstance(error, SoftTimeLimit):  # a cancelled job is asked first: its checkpoint raises
-            signal.pthread_kill(number, SOFT_LIMIT_SIGNAL)
+    No `@contextmanager`: that assigns to what passes through it, and an exception that is a frozen dataclass can't be assigned to.
+    """
 
-    signal.signal(SOFT_LIMIT_SIGNAL, lambda *_: job.tell_soft_limit())
-    job.interrupt_with(interrupt)
-    try:
-        yield
-    finally:
-        job.interrupt_with(None)
-        signal.signal(SOFT_LIMIT_SIGNAL, signal.SIG_IGN)
+    def __init__(self, job: Job) -> None:
+        self._job = job
+
+    def __enter__(self) -> None:
+        thread = threading.main_thread().ident
+        assert thread is not None
+        number = thread
+
+        def interrupt(error: BaseException) -> None:
+            if isinstance(error, SoftTimeLimit):  # a cancelled job is asked first: its checkpoint raises
+                signal.pthread_kill(number, SOFT_LIMIT_SIGNAL)
+
+        signal.signal(SOFT_LIMIT_SIGNAL, lambda *_: self._job.tell_soft_limit())
+        self._job.interrupt_with(interrupt)
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            self._job.interrupt_with(None)
+        finally:
+            signal.signal(SOFT_LIMIT_SIGNAL, signal.SIG_IGN)
+
+
+class _JobCancelledHere(JobCancelled, asyncio.CancelledError):
+    """Both: what waits for others in the coroutine, such as a TaskGroup, ends them when it is cancelled, and at nothing else."""
+
+
+class _SoftTimeLimitHere(SoftTimeLimit, asyncio.CancelledError):
+    """The same."""
 
 
 class Interruptible:
     """A handler's coroutine, which raises `JobCancelled` or `SoftTimeLimit` at its next await when the job is to stop.
 
-    A task can only be cancelled; this stands between the task and the coroutine, and puts our error in the place of that `CancelledError`.
+    A task can only be cancelled; this stands between the task and the coroutine, and puts our error, which is one too, in the place of that `CancelledError`.
     """
 
     def __init__(self, job: Job, coroutine: Coroutine[Any, Any, Any]) -> None:
@@ -90,4 +105,4 @@ class Interruptible:
         if error is None or not isinstance(raised, asyncio.CancelledError) or self._task is None:
             return raised
         self._task.uncancel()
-        return error
+        return _JobCancelledHere(error.reason) if isinstance(error, JobCancelled) else _SoftTimeLimitHere()

@@ -69,7 +69,7 @@ def failed(job: Job | None, error: BaseException) -> Failed | Cancelled:
         return Cancelled(str(job._cancelled))  # noqa: SLF001 - the runtime's own side of Job
     described = describe_error(error, without=_OWN_FRAMES)
     logger.error("job %s failed:\n%s", job.id if job else "", described.traceback.rstrip())
-    return Failed(soft_time_limit_exceeded(described.traceback) if isinstance(error, SoftTimeLimit) else described)
+    return Failed(soft_time_limit_exceeded(described.traceback) if _is_soft_limit(error) else described)
 
 
 def _handler(type_: str) -> Handler:
@@ -86,6 +86,11 @@ def _succeeded(job: Job, result: Any) -> Succeeded:
             f"the result of {job.type} has {len(encoded)} bytes: put large data in a file (job.artifact) and return its claim check"
         )
     return Succeeded(orjson.Fragment(encoded))
+
+
+def _is_soft_limit(error: BaseException) -> bool:
+    """Also one that a TaskGroup gave out, as part of a group."""
+    return isinstance(error, SoftTimeLimit) or (isinstance(error, BaseExceptionGroup) and error.split(SoftTimeLimit)[1] is None)
 
 
 def _comes_of_cancellation(error: BaseException) -> bool:

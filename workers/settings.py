@@ -23,7 +23,7 @@ class WorkerSettings(StreamsSettings):
     """How long a cancelled job may clean up before SIGTERM, then SIGKILL."""
     drain_seconds: float = Field(default=3600.0, validation_alias="WORKER_DRAIN_SECONDS", ge=0)
     """After SIGTERM, how long running jobs may go on before they are handed back."""
-    heartbeat_seconds: float = Field(default=2.0, validation_alias="WORKER_HEARTBEAT_SECONDS", ge=0.1)
+    heartbeat_seconds: float = Field(default=2.0, validation_alias="WORKER_HEARTBEAT_SECONDS", ge=0.1, le=3600)
     """How often a worker says on the status stream that it is there."""
     max_rss_mib: float | None = Field(default=None, validation_alias="WORKER_MAX_RSS_MIB", gt=0)
     """Memory limit of one job's process tree; None is no limit."""

@@ -180,7 +180,7 @@ class WorkerStatus(EventMessage):
     """Jobs that run now."""
     processed: int = 0
     """Jobs that have ended here since its start, whichever way."""
-    freq: float = Field(gt=0)
+    freq: float = Field(gt=0, le=3600)
     """Seconds between its heartbeats."""
     load: Json = None
     """The machine's load average over 1, 5 and 15 minutes."""

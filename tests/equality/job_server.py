@@ -16,7 +16,7 @@ from typing import Any
 import workers.backtesting.engine  # noqa: F401 - the import that a fork saves
 from workers.artifacts import ArtifactStore
 from workers.handlers import HANDLERS
-from workers.interrupting import soft_limit_by_signal
+from workers.interrupting import SoftLimitBySignal
 from workers.job import Job
 
 
@@ -34,7 +34,7 @@ def run(spec: dict[str, Any]) -> dict[str, Any]:
     job = Job(id="job", type="backtest.run", directory=Path(spec["directory"]), artifacts=ArtifactStore(spec["artifacts"]), _report=report)
     handler = HANDLERS["backtest.run"]
     try:
-        with soft_limit_by_signal(job):
+        with SoftLimitBySignal(job):
             outcome: dict[str, Any] = {"result": handler.function(job, handler.parse(spec["data"]))}
     except BaseException as exc:  # noqa: BLE001 - whatever it is, the test looks at it
         outcome = {"error": {"type": type(exc).__name__, "message": str(exc), "traceback": traceback.format_exc()}}

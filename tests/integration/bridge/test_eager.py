@@ -195,3 +195,17 @@ def test_a_map_that_was_built_without_the_task_fails_in_the_worker(stack: Stack,
     with pytest.raises(NotMappable, match=r"Send a group, .*: group\(\w+\.s\(\*?item\) for item in items\)"):
         stack.get(made.apply_async())
     assert stack.runs() == []
+
+
+@pytest.mark.parametrize(("payload", "arrives"), [(None, {"value": None}), ([1, 2], {"value": [1, 2]}), ("text", {"value": "text"}), ({}, {})])
+def test_a_payload_that_is_no_object(payload: Any, arrives: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("JOBS_DIR", str(tmp_path / "jobs"))
+    monkeypatch.setenv("ARTIFACTS_URL", str(tmp_path / "artifacts"))
+    add_service(Service.named("eager_payload", handlers=("tests.handlers",)))
+    app = connect(Celery("unit", broker="memory://", set_as_current=False))
+
+    @app.task(base=StreamTask, service="eager_payload", command="test.echo", lazy=False, shared=False)
+    def echo() -> Any:
+        return payload
+
+    assert echo() == arrives

@@ -82,6 +82,31 @@ async def test_a_job_that_waits_or_looks_is_cancelled_with_the_reason(starter: J
     assert ("changed my mind", False) == (outcome.reason, outcome.killed)
 
 
+@pytest.mark.parametrize("how", ["cancel", "soft limit"])
+async def test_the_tasks_of_a_group_end_with_their_job(starter: JobStarter, job_request: Any, tmp_path: Path, how: str) -> None:
+    job = await starter.start(job_request("test.inline_group", "job"))
+    await asyncio.sleep(0.3)
+    if how == "cancel":
+        job.cancel("changed my mind")
+    else:
+        job.pass_soft_limit()
+    outcome = await outcome_of(job)
+    if how == "cancel":
+        assert outcome == Cancelled("changed my mind")
+    else:
+        assert isinstance(outcome, Failed)
+        assert outcome.error.type == "SoftTimeLimitExceeded"
+    counted = (tmp_path / "jobs/job/count").read_text()
+    await asyncio.sleep(0.1)
+    assert (tmp_path / "jobs/job/count").read_text() == counted
+
+
+async def test_an_exception_that_cant_be_assigned_to_is_told_as_it_is(starter: JobStarter, job_request: Any) -> None:
+    outcome = await outcome_of(await starter.start(job_request("test.raises", kind="frozen")))
+    assert isinstance(outcome, Failed)
+    assert ("FrozenError", [7]) == (outcome.error.type, outcome.error.args)
+
+
 @pytest.mark.parametrize("type_", IN_WORKER)
 async def test_what_never_stops_is_left_behind_with_a_warning(
     starter: JobStarter, job_request: Any, type_: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch

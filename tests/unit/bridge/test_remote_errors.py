@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+from dataclasses import dataclass
+from types import ModuleType
+
 import billiard.exceptions
+import celery.exceptions
 import pytest
 import redis
 
@@ -48,7 +53,33 @@ def test_a_class_that_isnt_loaded_here_is_a_remote_error_and_nothing_is_imported
     assert "Boom: bang" == str(came)
 
 
-@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit, Aborted, redis.ConnectionError, RemoteError])
+class Unwanted(celery.exceptions.Ignore):
+    """Celery would leave its task without an outcome."""
+
+
+@dataclass(frozen=True)
+class Frozen(Exception):
+    """Nothing can be assigned to it."""
+
+    code: int
+
+
+def test_an_exception_that_takes_no_cause_is_a_remote_error() -> None:
+    came = from_remote(error(Frozen, "7", args=[7], traceback="there"))
+    assert (RemoteError, "there") == (type(came), remote_traceback(came))
+
+
+def test_a_module_that_fails_over_a_name_has_no_such_class(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lazily(name: str) -> None:
+        raise ImportError(name)
+
+    module = ModuleType("lazy")
+    module.__getattr__ = lazily  # type: ignore[method-assign]
+    monkeypatch.setitem(sys.modules, "lazy", module)
+    assert type(from_remote(JobErrorInfo(type="Boom", module="lazy"))) is RemoteError
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit, Aborted, redis.ConnectionError, RemoteError, Unwanted])
 def test_what_means_something_to_celery_or_the_bridge_cant_be_raised_by_a_worker(kind: type) -> None:
     assert type(from_remote(error(kind, "boo"))) is RemoteError
 

@@ -47,7 +47,29 @@ def test_a_class_and_its_subclass_are_bridged_too(app: Celery) -> None:
 
     draft = app.register_task(Draft())
     assert draft.payload("intro") == {"scene": "intro", "task": "draft"}
-    with yielding(of_result(result(ResultStatus.SUCCEEDED, data=7))):
+    with yielding(of_result(result(ResultStatus.SUCCEEDED, data=7)), "draft"):
+        assert draft.run("intro") == 7
+
+
+def test_a_subclass_calls_the_run_of_its_base_for_its_payload(app: Celery) -> None:
+    class Render(StreamTask):
+        name = "render"
+        service = "backtesting"
+        command = "x.run"
+
+        def run(self, scene: str) -> dict[str, object]:
+            return {"scene": scene}
+
+    class Draft(Render):
+        name = "draft"
+        autoretry_for = (ValueError,)
+
+        def run(self, scene: str) -> dict[str, object]:
+            return {**super().run(scene), "draft": self.name}
+
+    draft = app.register_task(Draft())
+    assert draft.payload("intro") == {"scene": "intro", "draft": "draft"}
+    with yielding(of_result(result(ResultStatus.SUCCEEDED, data=7)), "draft"):
         assert draft.run("intro") == 7
 
 
@@ -59,6 +81,14 @@ def test_what_would_run_jobs_in_a_celery_worker_is_refused_and_shows_the_group(a
 
     with pytest.raises(NotMappable, match=r"group\(render\.s\(\*?item\) for item in items\)"):
         getattr(render, how)(*(([("a",)], 2) if how == "chunks" else (["a"],)))
+
+
+def test_apply_async_takes_what_celerys_takes(app: Celery) -> None:
+    @app.task(base=StreamTask, service="backtesting", command="x.run", lazy=False, shared=False)
+    def render(scene: str) -> dict[str, str]:
+        return {"scene": scene}
+
+    assert render.apply_async(("a",), {}, "my-id").id == "my-id"
 
 
 def test_wrong_arguments_are_refused_before_anything_is_sent(app: Celery) -> None:
