@@ -201,7 +201,7 @@ def test_a_map_that_was_built_without_the_task_fails_in_the_worker(stack: Stack,
 def test_a_payload_that_is_no_object(payload: Any, arrives: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("JOBS_DIR", str(tmp_path / "jobs"))
     monkeypatch.setenv("ARTIFACTS_URL", str(tmp_path / "artifacts"))
-    add_service(Service.named("eager_payload", handlers=("tests.handlers",)))
+    monkeypatch.setitem(SERVICES, "eager_payload", Service.named("eager_payload", handlers=("tests.handlers",)))
     app = connect(Celery("unit", broker="memory://", set_as_current=False))
 
     @app.task(base=StreamTask, service="eager_payload", command="test.echo", lazy=False, shared=False)
