@@ -77,14 +77,22 @@ def info(app: Any, job: OpenJob) -> dict[str, Any]:
 
 def _at(state: Any, stage: Stage) -> list[OpenJob]:
     """Of several bridges, one tells."""
-    return [job for job in open_jobs(Connection.of(state.app)) if job.stage is stage] if state.speaks_for_the_streams else []
+    return [job for job in _jobs_now(state) if job.stage is stage] if state.speaks_for_the_streams else []
+
+
+def _jobs_now(state: Any) -> list[OpenJob]:
+    """Looked up once for one command, however many stream workers it is about."""
+    if state.jobs_now is None:
+        state.jobs_now = open_jobs(Connection.of(state.app))
+    jobs: list[OpenJob] = state.jobs_now
+    return jobs
 
 
 # ------------------------------------------------------------------------------------------------- inspect: in the names of the stream workers
 
 
 def _active(state: Any, worker: StreamWorker, **_: Any) -> Any:
-    return [info(state.app, job) for job in open_jobs(Connection.of(state.app)) if job.worker == worker.name and job.stage is Stage.RUNNING]
+    return [info(state.app, job) for job in _jobs_now(state) if job.worker == worker.name and job.stage is Stage.RUNNING]
 
 
 def _query(state: Any, worker: StreamWorker, ids: Any = (), **_: Any) -> Any:
@@ -147,12 +155,15 @@ class NodeForStreamWorkers(Node):
 
     def handle_message(self, body: dict[str, Any], message: Any = None) -> Any:
         """Celery's commands; each answer goes out under the name of whoever it is about."""
-        self.state.speaks_for_the_streams = False
+        self.state.speaks_for_the_streams, self.state.jobs_now = False, None
         try:
             self._for_stream_workers(body, message)
         except (*CONNECTION_ERRORS, redis.RedisError) as exc:  # and a bridge that is told to end does so
             logger.warning("%s for the stream workers: %s: %s", body.get("method"), type(exc).__name__, exc)
-        return super().handle_message(body, message)  # type: ignore[no-untyped-call]
+        try:
+            return super().handle_message(body, message)  # type: ignore[no-untyped-call]
+        finally:
+            self.state.jobs_now = None
 
     def _for_stream_workers(self, body: dict[str, Any], message: Any) -> None:
         act, reply_to = _act(body), body.get("reply_to")

@@ -12,6 +12,7 @@ from streams.jobs.messages import JobErrorInfo
 
 E = TypeVar("E", bound=Exception)
 CUT_NOTICE: Final = " ... [cut: {} characters in all]"
+MAX_TYPE_CHARS: Final = 1_024
 MAX_MESSAGE_CHARS: Final = 16_384
 MAX_TRACEBACK_CHARS: Final = 65_536
 _FLOW_CONTROL: Final = ("celery", "kombu", "billiard", "amqp", "redis", "bridge")
@@ -56,9 +57,8 @@ def remote_traceback(exception: BaseException | None) -> str | None:
 
 def cut(error: JobErrorInfo) -> JobErrorInfo:
     """A huge message would sit in every place that keeps the result: cut, with a notice."""
-    if len(error.message) <= MAX_MESSAGE_CHARS:
-        return error
-    return error.model_copy(update={"message": _cut(error.message, MAX_MESSAGE_CHARS), "args": None})
+    args = error.args if len(error.message) <= MAX_MESSAGE_CHARS and len(str(error.args)) <= MAX_MESSAGE_CHARS else None
+    return error.model_copy(update={"type": _cut(error.type, MAX_TYPE_CHARS), "message": _cut(error.message, MAX_MESSAGE_CHARS), "args": args})
 
 
 def _cut(text: str, limit: int) -> str:

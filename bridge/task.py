@@ -46,6 +46,8 @@ class StreamTask(TwoPhaseTask):
     # The message is acknowledged after the dispatch, never before: a worker that dies in between loses nothing, and a second dispatch does nothing.
     acks_late = True
     reject_on_worker_lost = True
+    # Not even by `task_retry_on_worker_lost`: the job may be on its stream already, and a retry would run it once more.
+    retry_on_worker_lost = False
     # STARTED is when the stream worker starts.
     track_started = False
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from streams.bus.clock import utc_now
 from streams.bus.messages import EventMessage, Json
@@ -127,7 +128,8 @@ class Result(EventMessage):
     def failure(self) -> JobErrorInfo:
         """The error; a foreign worker may have sent a plain string, or nothing."""
         if isinstance(self.error, dict) and self.error.get("type"):
-            return JobErrorInfo.model_validate({key: value for key, value in self.error.items() if value is not None})
+            with contextlib.suppress(ValidationError):
+                return JobErrorInfo.model_validate({key: value for key, value in self.error.items() if value is not None})
         return JobErrorInfo(type="JobError", message=str(self.error or f"the worker sent no error with status {self.status}"))
 
 

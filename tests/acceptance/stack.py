@@ -277,8 +277,8 @@ class Stack:
     def pause_when_the_broker_knows(self, celery: Process, results: Iterable[AsyncResult]) -> None:
         """SIGSTOP to a Celery worker at a moment when the broker knows of every message.
 
-        kombu takes a message off its queue and notes it as unacknowledged in two steps. A worker that is killed between them loses it (celery/kombu#1733
-        tells of the same gap), and so does one whose server is; that is before the delivery, and nothing of ours can know of it.
+        kombu takes a message off its queue and notes it as unacknowledged in two steps. A worker that is killed between them loses it (celery/kombu#305),
+        and so does one whose server is; that is before the delivery, and nothing of ours can know of it.
         """
         results = list(results)
 

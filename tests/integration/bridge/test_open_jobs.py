@@ -13,7 +13,7 @@ from celery.worker import state as worker_state
 from bridge import connect, remote_control, revoking
 from bridge.connection import Connection
 from bridge.job_info import Stage
-from bridge.open_jobs import open_jobs
+from bridge.open_jobs import OpenJob, open_jobs
 from bridge.settings import BridgeSettings
 from streams.bus.clients import connect as connect_redis
 from streams.bus.functions import load_library
@@ -52,6 +52,21 @@ def test_a_job_of_a_task_that_the_bridge_doesnt_know_is_told_too(server: Server,
     [job] = open_jobs(Connection.of(app))
     told = remote_control.info(app, job)
     assert ("t1", "other.task", [1], SERVICE.name) == (told["id"], told["name"], told["args"], told["hostname"])
+
+
+def test_one_command_looks_once_whoever_it_is_about(server: Server, prefix: str, scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene.started("p1")
+    looks: list[Connection] = []
+
+    def look(connection: Connection) -> list[OpenJob]:
+        looks.append(connection)
+        return []
+
+    monkeypatch.setattr(remote_control, "open_jobs", look)
+    state = SimpleNamespace(app=made(server.url, prefix), jobs_now=None)
+    for name in ("lab@here", "lab@there"):
+        assert remote_control._active(state, SimpleNamespace(name=name)) == []  # type: ignore[arg-type]
+    assert len(looks) == 1
 
 
 def test_revoke_counts_here_although_the_streams_server_is_away(prefix: str, caplog: pytest.LogCaptureFixture) -> None:

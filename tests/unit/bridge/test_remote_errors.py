@@ -13,7 +13,7 @@ import redis
 
 from bridge import RemoteError
 from bridge.remote_errors import MAX_MESSAGE_CHARS, classes_named_by, from_remote, remote_traceback
-from streams.jobs.messages import JobErrorInfo
+from streams.jobs.messages import JobErrorInfo, Result, ResultStatus
 
 
 class BadPair(Exception):
@@ -110,3 +110,17 @@ def test_a_huge_message_is_cut_with_a_notice() -> None:
     came = from_remote(error(ValueError, "x" * 1_000_000, args=["x" * 1_000_000]))
     assert len(str(came)) < MAX_MESSAGE_CHARS + 100
     assert "1000000 characters in all" in str(came)
+
+
+def test_huge_arguments_and_a_huge_name_are_cut_too() -> None:
+    came = from_remote(JobErrorInfo(type="ValueError", message="short", args=[["x" * 100_000]]))
+    assert (ValueError, ("short",)) == (type(came), came.args)
+    came = from_remote(JobErrorInfo(type="X" * 100_000))
+    assert isinstance(came, RemoteError)
+    assert len(str(came)) < 2_000
+
+
+@pytest.mark.parametrize("sent", [{"type": "ValueError", "message": 5}, {"type": ["x"]}, {"type": "ValueError", "args": "no list"}])
+def test_an_error_that_is_none_is_told_as_text(sent: dict[str, object]) -> None:
+    failure = Result(task_id="t", attempt=1, status=ResultStatus.FAILED, error=sent).failure()
+    assert ("JobError", str(sent)) == (failure.type, failure.message)

@@ -83,6 +83,15 @@ def test_what_would_run_jobs_in_a_celery_worker_is_refused_and_shows_the_group(a
         getattr(render, how)(*(([("a",)], 2) if how == "chunks" else (["a"],)))
 
 
+def test_a_lost_pool_process_is_never_a_retry_as_the_job_may_be_on_its_stream(app: Celery) -> None:
+    app.conf.task_retry_on_worker_lost = True
+
+    @app.task(base=StreamTask, service="backtesting", command="x.run", lazy=False, shared=False)
+    def render() -> None: ...
+
+    assert (render.reject_on_worker_lost, render.retry_on_worker_lost) == (True, False)
+
+
 def test_apply_async_takes_what_celerys_takes(app: Celery) -> None:
     @app.task(base=StreamTask, service="backtesting", command="x.run", lazy=False, shared=False)
     def render(scene: str) -> dict[str, str]:
