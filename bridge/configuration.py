@@ -14,10 +14,10 @@ from typing import Any, Final
 from celery import Celery, Task
 from celery.exceptions import ImproperlyConfigured
 
-from bridge.celery_internals import TwoPhaseTask
+from bridge.celery_internals.backends import is_redis, is_tested, why_not
+from bridge.celery_internals.dispatching import TwoPhaseTask
 from bridge.connection import Connection
 from bridge.findings import Finding, Severity, refuse, warn
-from bridge.result_backends import is_redis, is_tested, why_not
 from bridge.server_checks import findings_of_servers, is_watched
 from streams.jobs.cancelling import FLAG_TTL
 

@@ -7,9 +7,9 @@ from typing import Any, Final
 from celery import Celery, current_task, signals
 
 from bridge import identity
+from bridge.celery_internals.backends import fence_backend
 from bridge.configuration import CHORD_UNLOCK, EX_CONFIG, check_configuration, log_findings
 from bridge.connection import Connection
-from bridge.result_backends import fence_backend
 from bridge.settings import BridgeSettings
 
 _SENT_HERE: Final = "bridge_chord"

@@ -10,7 +10,7 @@ import redis
 from celery import Celery
 
 from bridge import identity
-from bridge.result_backends import states_of
+from bridge.celery_internals.backends import states_of
 from bridge.settings import BridgeSettings
 from bridge.stored_states import StoredStates
 from streams.bus.clients import connect as connect_redis

@@ -18,7 +18,10 @@ from celery.utils.time import maybe_iso8601, maybe_make_aware
 from kombu.utils.json import dumps
 from pydantic import BaseModel
 
-from bridge import celery_internals, identity
+from bridge import identity
+from bridge.celery_internals.dispatching import SentBack
+from bridge.celery_internals.resuming import context_of
+from bridge.celery_internals.servers import is_server_away
 from bridge.configuration import refuse_what_loses_jobs
 from bridge.connection import Connection
 from bridge.states import DISPATCHED
@@ -63,17 +66,17 @@ def dispatch(task: Task, payload: Any) -> dispatching.Dispatched:
         publish_id=publish_id,
         lineage=lineage,
         retries=request.retries or 0,
-        context=dumps(celery_internals.context_of(request)),
+        context=dumps(context_of(request)),
         lane=getattr(request, LANE, None) or task.lane,
     )
     try:
         dispatched = connection.call(step, patience_seconds=connection.settings.dispatch_patience_seconds)
         _store_dispatched(task, identity.CurrentRun(publish_id, lineage, dispatched.seq, request.id))
     except (redis.RedisError, OSError) as exc:
-        if not celery_internals.is_server_away(exc):
+        if not is_server_away(exc):
             raise
         logger.warning("task %s can't be dispatched (%s: %s): its message goes back to the broker", request.id, type(exc).__name__, exc)
-        raise celery_internals.SentBack(f"{type(exc).__name__}: {exc}", requeue=True) from exc
+        raise SentBack(f"{type(exc).__name__}: {exc}", requeue=True) from exc
     logger.info("task %s: %s %s, run %d, entry %s", request.id, command.type, dispatched.verdict, dispatched.seq, dispatched.entry or "-")
     return dispatched
 
@@ -112,6 +115,6 @@ def _store_dispatched(task: Task, run: identity.CurrentRun) -> None:
             backend.store_result(request.id, None, DISPATCHED, request=request)
     except BackendError as exc:
         # A database. The job is on its stream; sending the message back would bring it again and again for as long as the database is away.
-        if not celery_internals.is_server_away(exc):
+        if not is_server_away(exc):
             raise
         logger.warning("task %s: %s isn't shown, its result backend is away: %s", request.id, DISPATCHED, exc)

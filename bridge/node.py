@@ -14,7 +14,7 @@ import redis
 from celery import bootsteps
 from celery.worker import state as worker_state
 
-from bridge.celery_internals import Interrupted, is_server_away
+from bridge.celery_internals.servers import Interrupted, is_server_away
 from bridge.configuration import EX_CONFIG, log_findings
 from bridge.connection import Connection
 from bridge.maintenance import promote_due, repair_open, trim_done

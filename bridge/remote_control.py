@@ -19,7 +19,7 @@ from kombu.matcher import match
 from kombu.pidbox import Node
 from kombu.utils.json import dumps, loads
 
-from bridge import celery_internals
+from bridge.celery_internals.resuming import rebuild_request
 from bridge.connection import Connection
 from bridge.job_info import Stage
 from bridge.open_jobs import OpenJob, open_jobs
@@ -66,7 +66,7 @@ def info(app: Any, job: OpenJob) -> dict[str, Any]:
     """A job as `inspect` shows a task."""
     context, hostname = loads(job.context), job.worker or job.service
     try:
-        request = celery_internals.rebuild_request(app, context, hostname=hostname)
+        request = rebuild_request(app, context, hostname=hostname)
     except NotRegistered:  # of another app on these streams; the others are told all the same
         name, known = context.get("task"), {part: context.get(part) for part in ("args", "kwargs", "delivery_info")}
         return {"id": job.task_id, "name": name, "type": name, **known, "hostname": hostname, "time_start": job.started_at, "acknowledged": True}

@@ -15,7 +15,9 @@ from celery import states
 from celery.app.task import Context
 from kombu.utils.json import loads
 
-from bridge import celery_internals, identity, outcome, remote_errors
+from bridge import identity, outcome, remote_errors
+from bridge.celery_internals import resuming, revoked
+from bridge.celery_internals.servers import store_state
 from bridge.connection import Connection
 from bridge.errors import JobError
 from bridge.states import BEGUN_RANK, PROGRESS
@@ -88,9 +90,7 @@ class Resumer:
             ChordClaimed: the task is finished, its chord can't be now; the ledger stays open.
         """
         result, context = won.result, loads(won.begun.context)
-        request = celery_internals.rebuild_request(
-            self.app, context, hostname=result.worker or self.hostname, pid=result.pid, dispatcher=self.dispatcher
-        )
+        request = resuming.rebuild_request(self.app, context, hostname=result.worker or self.hostname, pid=result.pid, dispatcher=self.dispatcher)
         with identity.running(won.run) as run:
             self.connection.raise_mark(run, BEGUN_RANK)
             self._finish(won, request)
@@ -105,12 +105,12 @@ class Resumer:
         if started and result.worker != won.begun.announced:
             request.send_event("task-started")  # its status is late, or was lost
         if cancelled and started:
-            celery_internals.terminate(request, signum)
+            resuming.terminate(request, signum)
         elif cancelled or result.status is ResultStatus.EXPIRED:
-            celery_internals.announce_revoked(request, "revoked" if cancelled else "expired")
+            revoked.announce_revoked(request, "revoked" if cancelled else "expired")
         else:
             body = outcome.of_result(result, remote_errors.classes_named_by(request.task))
-            celery_internals.finish(request, body, result.runtime_seconds)
+            resuming.finish(request, body, result.runtime_seconds)
 
     def give_up(self, won: WonResult, error: BaseException) -> None:
         """A result that can't be resolved, time and again: the task fails with the reason, so that nobody waits for ever.
@@ -153,7 +153,7 @@ class Resumer:
         )
         if phase != "open" or winner or status.kind is StatusKind.LOG or whose != [status.task_id, service]:
             return
-        request = celery_internals.rebuild_request(
+        request = resuming.rebuild_request(
             self.app, loads(str(context)), hostname=status.worker or self.hostname, pid=status.pid, dispatcher=self.dispatcher
         )
         if status.kind is StatusKind.STARTED and status.worker != announced:
@@ -165,4 +165,4 @@ class Resumer:
             (states.STARTED, {"pid": status.pid, "hostname": status.worker}) if status.kind is StatusKind.STARTED else (PROGRESS, status.progress())
         )
         with identity.running(identity.CurrentRun(str(publish_id), str(lineage), int(str(seq)), status.task_id)):
-            celery_internals.store_state(request, state, meta)
+            store_state(request, state, meta)

@@ -16,7 +16,7 @@ from celery.worker import state as worker_state
 from celery.worker.control import Panel, control_command
 from kombu.utils.json import loads
 
-from bridge import celery_internals
+from bridge.celery_internals.revoked import signal_number
 from bridge.connection import Connection
 from bridge.open_jobs import open_jobs
 from streams.errors import FunctionLibraryMissing
@@ -84,7 +84,7 @@ def _cancel(connection: Connection, task_ids: Iterable[str], *, waiting_only: bo
     """R10 for each; what became of it, by task id: accepted, too late, or running (and left alone)."""
     answers: dict[str, str] = {}
     for each in task_ids:
-        told = cancel_task(connection.client, connection.keys, each, waiting_only=waiting_only, signum=celery_internals.signal_number(signal))
+        told = cancel_task(connection.client, connection.keys, each, waiting_only=waiting_only, signum=signal_number(signal))
         logger.info("revoke %s%s: %s", each, "" if waiting_only else " (terminate)", ", ".join(told.values()) or "no job of it is known yet")
         if told:
             answers[each] = ", ".join(told.values())

@@ -10,10 +10,10 @@ import redis
 from celery import Celery
 from kombu.exceptions import OperationalError
 
-from bridge.celery_internals import redis_of_backend
+from bridge.celery_internals.backends import is_redis
+from bridge.celery_internals.servers import redis_of_backend
 from bridge.connection import Connection
 from bridge.findings import Finding, Severity, refuse, warn
-from bridge.result_backends import is_redis
 from streams.bus.clients import CONNECTION_ERRORS
 from streams.bus.clients import connect as connect_redis
 

@@ -21,7 +21,8 @@ from celery.app.task import Context
 from celery.result import result_from_tuple
 from kombu.utils.json import dumps, loads
 
-from bridge import celery_internals, identity
+from bridge import identity
+from bridge.celery_internals.servers import redis_of_backend, result_ttl_seconds
 from bridge.states import TERMINAL_RANK, is_terminal, rank
 from streams.jobs import resolving
 from streams.jobs.resolving import StateChange
@@ -75,20 +76,20 @@ class RedisStates:
             backend.get_key_for_task(run.task_id),
             self._connection.keys.mark(run.task_id),
             change(self._connection, run, state),
-            ttl_seconds=celery_internals.result_ttl_seconds(backend, state),
+            ttl_seconds=result_ttl_seconds(backend, state),
             value=value,
         )
-        if not self._connection.call_patiently(step, celery_internals.redis_of_backend(backend)):
+        if not self._connection.call_patiently(step, redis_of_backend(backend)):
             _say_refused(run, state)
 
     def raise_mark(self, run: identity.CurrentRun, to_rank: int) -> None:
         backend = self._connection.app.backend
         key, mark = backend.get_key_for_task(run.task_id), self._connection.keys.mark(run.task_id)
         step = resolving.put_state(key, mark, change(self._connection, run, "", to_rank), ttl_seconds=0, value="")
-        self._connection.call_patiently(step, celery_internals.redis_of_backend(backend))
+        self._connection.call_patiently(step, redis_of_backend(backend))
 
     def has_outcome(self, run: identity.CurrentRun) -> bool:
-        mark = celery_internals.redis_of_backend(self._connection.app.backend).hmget(self._connection.keys.mark(run.task_id), ["seq", "rank"])
+        mark = redis_of_backend(self._connection.app.backend).hmget(self._connection.keys.mark(run.task_id), ["seq", "rank"])
         return _reached(mark, run)
 
 

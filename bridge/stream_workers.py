@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
-from bridge.celery_internals import RemoteEvents
+from bridge.celery_internals.resuming import RemoteEvents
 from bridge.connection import Connection
 from streams.bus.codec import decode_json, encode_json
 from streams.errors import DecodeError

@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Final, NoReturn
 from pydantic import ValidationError
 
 from bridge import outcome
-from bridge.celery_internals import TwoPhaseTask, caller_of_current_task
+from bridge.celery_internals.dispatching import TwoPhaseTask, caller_of_current_task
 from bridge.connection import Connection
 from bridge.dispatch import LANE, dispatch, was_dispatched
 from bridge.eager import run_here

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from bridge import celery_names
-from bridge.celery_names import NAMES, Name, moved
+import bridge
+from bridge.celery_internals import names
+from bridge.celery_internals.names import NAMES, Name, moved
 
-BRIDGE = Path(celery_names.__file__).parent
-LIST = "list it in bridge/celery_names.py"
+BRIDGE = Path(bridge.__file__).parent
+LIST = "list it in bridge/celery_internals/names.py"
 FOREIGN = {"celery", "kombu", "billiard", "vine"}
 DOCUMENTED = {
     *("celery:Celery", "celery:Task", "celery:bootsteps", "celery:current_task", "celery:signals", "celery:states"),
@@ -45,7 +46,7 @@ def test_the_installed_celery_has_every_name() -> None:
     ],
 )
 def test_a_name_that_moved_is_told(monkeypatch: pytest.MonkeyPatch, name: Name, told: str) -> None:
-    monkeypatch.setattr(celery_names, "NAMES", (name,))
+    monkeypatch.setattr(names, "NAMES", (name,))
     assert [line.startswith(told) for line in moved()] == [True]
 
 

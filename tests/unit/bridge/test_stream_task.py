@@ -13,7 +13,7 @@ from kombu.utils.imports import symbol_by_name
 from pydantic import BaseModel
 
 from bridge import BadPayload, DeadLettered, JobError, NotMappable, PoisonCommand, RemoteError, StreamTask, connect
-from bridge.celery_internals import DISPATCH_SECONDS
+from bridge.celery_internals.dispatching import DISPATCH_SECONDS
 from bridge.connection import Connection
 from bridge.outcome import of_result, yielding
 from streams.errors import UnknownLane
@@ -133,7 +133,7 @@ def test_an_app_that_is_not_connected_says_how() -> None:
 
 
 def test_another_backend_than_redis_is_refused(app: Celery) -> None:
-    from bridge.celery_internals import redis_of_backend
+    from bridge.celery_internals.servers import redis_of_backend
 
     assert isinstance(app.backend, Backend)
     with pytest.raises(ImproperlyConfigured, match="Redis result backend"):

@@ -1,7 +1,7 @@
 """Which result backends can hold the states of bridged tasks, and the fence around each (protocol R2).
 
 Celery's tracer stores states by itself, and only SUCCESS is sticky there. So a connected app's backend is one of a subclass made here, whose writes for
-the run that this thread is at go through `bridge.stored_states`. With `bridge.celery_internals` this module alone touches what Celery doesn't promise to keep.
+the run that this thread is at go through `bridge.stored_states`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from celery.backends.redis import RedisBackend
 from celery.exceptions import ImproperlyConfigured
 
 from bridge import identity
-from bridge.celery_internals import Interrupted, is_server_away, redis_of_backend
+from bridge.celery_internals.servers import Interrupted, is_server_away, redis_of_backend
 from bridge.remote_errors import remote_traceback
 from bridge.stored_states import MarkedStates, RedisStates, StoredStates, stop_when_overtaken
 
