@@ -22,6 +22,8 @@ _EVENTS: Final = {
     WorkerStatusKind.HEARTBEAT: "worker-heartbeat",
     WorkerStatusKind.OFFLINE: "worker-offline",
 }
+CELERYS_NAMES: Final = ("celery", "bridge")
+"""Celery workers and bridges go by `celery@host` and `bridge@host`, if they aren't called otherwise."""
 STALE_SECONDS: Final = 10.0
 """A heartbeat that was read later than that is no news: the bridge was away."""
 FORGOTTEN_SECONDS: Final = 86_400.0
@@ -54,13 +56,13 @@ class NewsOfWorkers:
 
     def __init__(self, connection: Connection, pool: Any, dispatcher: Any = None) -> None:
         self._connection, self._pool, self._dispatcher = connection, pool, dispatcher
-        self._latest: dict[str, tuple[str, WorkerStatus, float]] = {}
+        self._latest: dict[tuple[str, str], tuple[WorkerStatus, float]] = {}
         self._lock, self._busy = threading.Lock(), False
 
     def tell(self, service: str, status: WorkerStatus, entry: str) -> None:
         """A worker of this service has told of itself, with this entry of its status stream. What isn't passed on yet is replaced by what comes later."""
         with self._lock:
-            self._latest[status.worker] = (service, status, int(entry.split("-", maxsplit=1)[0]) / 1000)
+            self._latest[service, status.worker] = (status, int(entry.split("-", maxsplit=1)[0]) / 1000)
             if self._busy:
                 return
             self._busy = True
@@ -72,7 +74,7 @@ class NewsOfWorkers:
                 if not self._latest:
                     self._busy = False
                     return
-                _, (service, status, heard_at) = self._latest.popitem()
+                (service, _), (status, heard_at) = self._latest.popitem()
             try:
                 self._pass_on(service, status, heard_at)
             except Exception as exc:  # noqa: BLE001 - the next heartbeat comes soon
@@ -80,6 +82,14 @@ class NewsOfWorkers:
 
     def _pass_on(self, service: str, status: WorkerStatus, heard_at: float) -> None:
         connection = self._connection
+        if holder := _holder(connection, status.worker, service):
+            logger.warning(
+                "a %s worker calls itself %s, which is the name of a %s: it isn't listed; give it a name of its own (-n)",
+                service,
+                status.worker,
+                holder,
+            )
+            return
         told = {**status.to_redis_dict(), "service": service, "heard_at": heard_at}
         connection.client.hset(connection.keys.workers, status.worker, encode_json(told))
         if self._dispatcher is None or _now(connection) - heard_at > STALE_SECONDS:
@@ -103,17 +113,30 @@ def stream_workers(connection: Connection) -> list[StreamWorker]:
     rows: Any = connection.client.hgetall(connection.keys.workers)
     now = _now(connection)
     for name, told in sorted(rows.items()):
-        try:
-            fields = decode_json(told)
-            worker = StreamWorker(fields["service"], WorkerStatus.from_redis_dict(fields), max(0.0, now - float(fields["heard_at"])))
-        except (DecodeError, KeyError, TypeError, ValueError):
-            connection.client.hdel(connection.keys.workers, name)
-            continue
-        if worker.alive:
+        worker = _read(told, now)
+        if worker is not None and worker.alive:
             workers.append(worker)
-        elif worker.seconds_ago > FORGOTTEN_SECONDS:
+        elif worker is None or worker.seconds_ago > FORGOTTEN_SECONDS:
             connection.client.hdel(connection.keys.workers, name)
     return workers
+
+
+def _read(told: Any, now: float) -> StreamWorker | None:
+    """None of what can't be read."""
+    try:
+        fields = decode_json(told)
+        return StreamWorker(fields["service"], WorkerStatus.from_redis_dict(fields), max(0.0, now - float(fields["heard_at"])))
+    except (DecodeError, KeyError, TypeError, ValueError):
+        return None
+
+
+def _holder(connection: Connection, name: str, service: str) -> str:
+    """Who else goes by this name; "" for nobody. A worker writes what it likes to its own status stream: it must not pass for another's."""
+    if name.partition("@")[0] in CELERYS_NAMES:
+        return "Celery node"
+    told: Any = connection.client.hget(connection.keys.workers, name)
+    worker = _read(told, _now(connection)) if told else None
+    return f"{worker.service} worker" if worker is not None and worker.alive and worker.service != service else ""
 
 
 def _now(connection: Connection) -> float:

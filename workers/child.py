@@ -6,13 +6,14 @@ import atexit
 import faulthandler
 import logging
 import os
+import signal
 import socket
 import sys
 from pathlib import Path
 
 from streams.bus.codec import decode_json, encode_json
 from workers.frames import frame, json_frame, read_frame
-from workers.interrupting import SoftLimitBySignal
+from workers.interrupting import SOFT_LIMIT_SIGNAL, SoftLimitBySignal
 from workers.outcome import Cancelled, Failed, Succeeded
 from workers.parent_link import ParentLink, die_with_group
 from workers.performing import failed, perform
@@ -23,6 +24,7 @@ LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 def run(sock: socket.socket) -> None:
     """Read the job from the socket, run it, and send its outcome. The caller ends the process afterwards."""
+    signal.signal(SOFT_LIMIT_SIGNAL, signal.SIG_IGN)  # from others it means nothing; by default it would end the process
     payload = read_frame(sock)
     if payload is None:  # the parent changed its mind, or died
         die_with_group()

@@ -166,16 +166,18 @@ def test_flowers_revoke_button_stops_a_running_job(stack: Stack, flower: str) ->
 
 def test_flowers_buttons_change_a_stream_workers_pool_and_shut_it_down(stack: Stack, flower: str, worker_name: str) -> None:
     worker = stack.processes["worker"]
-    wait_until(lambda: worker_name in ask(flower, "/api/workers?status=1"))
-    assert {"message": f"Growing '{worker_name}' worker's pool by 2"} == ask(flower, f"/api/worker/pool/grow/{worker_name}?n=2", {})
+    # Its buttons work for workers that have answered to `inspect`.
+    wait_until(lambda: worker_name in ask(flower, f"/api/workers?refresh=1&workername={worker_name}"))
+    # Flower waits a second for an answer; on a busy machine only what comes of it is sure.
+    ask(flower, f"/api/worker/pool/grow/{worker_name}?n=2", {})
     worker.wait_for("4 at a time from now on")
     wait_until(lambda: 4 == inspect(stack, "stats", destination=[worker_name])[worker_name]["pool"]["max-concurrency"])
-    assert {"message": f"Shrinking '{worker_name}' worker's pool by 2"} == ask(flower, f"/api/worker/pool/shrink/{worker_name}?n=2", {})
+    ask(flower, f"/api/worker/pool/shrink/{worker_name}?n=2", {})
     worker.wait_for("2 at a time from now on")
 
     job = stack.send("sleep", seconds=3)
     stack.wait_for_run(job)
-    assert {"message": "Shutting down!"} == ask(flower, f"/api/worker/shutdown/{worker_name}", {})
+    ask(flower, f"/api/worker/shutdown/{worker_name}", {})
     worker.wait_for("draining: 1 jobs")
     assert {"slept": 3} == stack.get(job)
     assert worker.wait(5)

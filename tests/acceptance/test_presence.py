@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import sys
 from typing import Any
 
 import pytest
 
-from streams.jobs.messages import WorkerStatus
+from streams.bus.topology import service
+from streams.jobs.messages import WorkerStatus, WorkerStatusKind
 from tests.acceptance.stack import LAB, Process, Stack
 from tests.waiting import wait_until
 
@@ -57,6 +59,17 @@ def test_the_task_tells_of_the_worker_by_its_name(stack: Stack) -> None:
     info = result.info
     assert NAME in {info.get("hostname"), info.get("worker")}
     stack.get(result)
+
+
+@pytest.mark.parametrize("name", [NAME, f"celery@{socket.gethostname()}"])
+def test_a_worker_of_another_service_cant_pass_for_it_or_for_a_celery_worker(stack: Stack, name: str) -> None:
+    wait_until(lambda: stack.redis.hget(stack.keys.workers, NAME))
+    forged = WorkerStatus(kind=WorkerStatusKind.HEARTBEAT, worker=name, pid=1, concurrency=99, freq=60)
+    fields: dict[Any, Any] = {**forged.to_redis_dict()}
+    stack.redis.xadd(service("backtesting").status, fields)
+    stack.processes["bridge"].wait_for(f"a backtesting worker calls itself {name}")
+    rows: Any = stack.redis.hgetall(stack.keys.workers)
+    assert {NAME: ("lab", 2)} == {node: (json.loads(row)["service"], int(json.loads(row)["concurrency"])) for node, row in rows.items()}
 
 
 def test_it_says_so_when_it_ends_and_when_it_is_back(stack: Stack, worker: Process) -> None:

@@ -52,8 +52,10 @@ def test_every_task_resolves_once_although_the_server_was(stack: Stack, own_serv
 
 
 def test_a_job_outlasts_a_server_that_is_away_for_longer_than_a_lease(stack: Stack, own_server: EmbeddedServer) -> None:
+    stack.redis.config_set("appendfsync", "always")
     job = stack.send("sleep", seconds=4, steps=40)
     run = stack.wait_for_run(job)
+    stack.wait_for_states([job], "STARTED", "PROGRESS")
     own_server.kill()
     stack.processes["worker"].wait_for("no heartbeat")
     wait_until(lambda: stack.processes["worker"].log.count("no heartbeat") >= 3)

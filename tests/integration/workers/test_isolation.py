@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import signal
 import threading
 import time
 from collections.abc import AsyncIterator
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 
 import tests.handlers  # noqa: F401 - registers them in this process
+from workers.child_process import ChildProcess
 from workers.outcome import Cancelled, Failed, LogLine, Outcome, Progress, Succeeded
 from workers.running_job import RunningJob
 from workers.starting import JobStarter
@@ -119,6 +121,15 @@ async def test_what_never_stops_is_left_behind_with_a_warning(
     assert "runs on in this worker although it was stopped (time limit)" in caplog.text
     again = await starter.start(job_request(type_, seconds=0.01))
     assert isinstance(await outcome_of(again), Succeeded)
+
+
+async def test_a_signal_of_the_soft_limit_that_nobody_of_ours_sent_means_nothing(starter: JobStarter, job_request: Any) -> None:
+    job = await starter.start(job_request("test.async_nap", seconds=0.5))
+    assert isinstance(job, ChildProcess)
+    async for event in job.events():
+        if isinstance(event, Progress):
+            os.kill(job.pid, signal.SIGUSR1)
+    assert isinstance(await job.wait(), Succeeded)
 
 
 @pytest.mark.parametrize("type_", IN_WORKER)
