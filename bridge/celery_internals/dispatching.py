@@ -142,11 +142,11 @@ class DispatchRequest(Request):
         try:
             if not self.task.was_dispatched(self.request_dict):
                 super()._announce_revoked(reason, terminated, signum, expired)
-                fail_revoked_chain(self, reason)
+                fail_revoked_chain(self, reason)  # before the acknowledgement, which Celery puts off until its next round
                 return
         except (redis.RedisError, OSError) as exc:
             logger.warning(
-                "task %s is revoked, but whether it was dispatched can't be seen now (%s): its message goes back to the broker", self.id, exc
+                "task %s is revoked, but a server that has to be asked or told is away (%s): its message goes back to the broker", self.id, exc
             )
             self.reject(requeue=True)
         else:

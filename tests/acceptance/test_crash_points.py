@@ -94,6 +94,15 @@ def cancel(stack: Stack, _most: int) -> None:
     assert len(stack.runs(sleeping)) == 1
 
 
+def revoked_chain(stack: Stack, _most: int) -> None:
+    """Revoked before it is due: it never runs, and neither does the rest of its chain."""
+    end = chain(stack.task("echo", value=1).set(countdown=2), stack.task("echo", value=2)).apply_async()
+    end.parent.revoke(wait=True, timeout=5)
+    stack.wait_for_states([end.parent, end], "REVOKED")
+    stack.wait_for_rest()
+    assert stack.runs(end.parent, end) == []
+
+
 def crashing_job(stack: Stack, _most: int) -> None:
     """The job kills its process, each time: a dead letter as poison."""
     job = stack.send("crash", exit=3)
@@ -106,6 +115,7 @@ def crashing_job(stack: Stack, _most: int) -> None:
 POINTS: list[tuple[str, str, Story]] = [
     # S1 dispatch: R3, DISPATCHED, the acknowledgement.
     *[("celery", point, linked_chain_in_a_chord) for point in ("before dispatch", "after dispatch", "after put_state DISPATCHED", "after ack")],
+    *[("celery", point, revoked_chain) for point in ("before ack", "after ack")],
     # S2 worker: R4, R6 finish / retry_later (which also parks).
     *[("worker", point, linked_chain_in_a_chord) for point in ("after read", "before take_up", "after take_up", "before finish", "after finish")],
     *[("worker", point, retry) for point in ("before retry_later", "after retry_later")],
