@@ -58,6 +58,7 @@ def dispatch(task: Task, payload: Any) -> dispatching.Dispatched:
         time_limit=hard or task.time_limit or task.app.conf.task_time_limit,
         soft_time_limit=soft or task.soft_time_limit or task.app.conf.task_soft_time_limit,
         expires_at=_moment(task, request.expires),
+        at_most_once=task.at_most_once,
     )
     step = dispatching.dispatch(
         connection.keys,
@@ -68,6 +69,8 @@ def dispatch(task: Task, payload: Any) -> dispatching.Dispatched:
         retries=request.retries or 0,
         context=dumps(context_of(request)),
         lane=getattr(request, LANE, None) or task.lane,
+        parent=getattr(request, identity.PARENT, None) or "",
+        tombstone=connection.settings.tombstone,
     )
     try:
         dispatched = connection.call(step, patience_seconds=connection.settings.dispatch_patience_seconds)

@@ -9,8 +9,9 @@ from typing import Final, cast
 import redis
 
 from streams.bus.functions import call
-from streams.bus.topology import Keys
+from streams.bus.topology import SERVICES, Keys, Service
 from streams.jobs import managing
+from streams.jobs.dead_letters import release
 
 FLAG_TTL: Final = timedelta(days=1)
 """Must outlive the longest ETA plus queue wait plus redelivery of the broker."""
@@ -35,11 +36,27 @@ def cancel_task(
     # The flag first: a dispatch that comes in between then sees it.
     client.set(keys.cancel_flag(task_id), "1", px=flag_ttl)
     answers: dict[str, str] = {}
-    known = cast("dict[str, str]", client.hgetall(keys.task(task_id)))
-    for field, publish_id in known.items():
-        if field.startswith("publish:"):
-            service = str(client.hget(keys.job(publish_id), "service") or "")
-            answer = call(client, managing.cancel(keys, service, publish_id, waiting_only=waiting_only, signum=signum))
+    seen: set[str] = set()
+    # Until there is no new one: a redrive takes the flag away, and what it sends may have come since the last look.
+    while new := _publishes(client, keys, task_id) - seen:
+        for publish_id in sorted(new):
+            answer = _cancel(client, keys, publish_id, waiting_only=waiting_only, signum=signum)
             if answer != "unknown":
                 answers[publish_id] = answer
+        seen |= new
     return answers
+
+
+def _publishes(client: redis.Redis, keys: Keys, task_id: str) -> set[str]:
+    known = cast("dict[str, str]", client.hgetall(keys.task(task_id)))
+    return {publish_id for field, publish_id in known.items() if field.startswith("publish:")}
+
+
+def _cancel(client: redis.Redis, keys: Keys, publish_id: str, *, waiting_only: bool, signum: int) -> str:
+    name = str(client.hget(keys.job(publish_id), "service") or "")
+    answer = call(client, managing.cancel(keys, name, publish_id, waiting_only=waiting_only, signum=signum))
+    if answer != "parked":
+        return answer
+    # Nobody runs it: it waits for an operator, who doesn't want it any more.
+    released = call(client, release(keys, SERVICES.get(name) or Service.named(name), publish_id, cancel_signal=signum))
+    return "accepted" if released == "released" else "too late"

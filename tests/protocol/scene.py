@@ -148,9 +148,29 @@ class Scene:
         )
         return self.do(step)
 
-    def resolved(self, publish: str, entry: str, *, task: str = "t1", tombstone: timedelta = TOMBSTONE) -> str:
+    def resolved(
+        self,
+        publish: str,
+        entry: str,
+        *,
+        task: str = "t1",
+        tombstone: timedelta = TOMBSTONE,
+        outcome: str = "SUCCESS",
+        retry: str = "",
+        retry_due_ms: int = 0,
+    ) -> str:
         step = resolving.resolved(
-            self.keys, self.service.name, publish, task, results=self.results, group=MANAGEMENT_CONSUMERS, entry=entry, tombstone=tombstone
+            self.keys,
+            self.service.name,
+            publish,
+            task,
+            results=self.results,
+            group=MANAGEMENT_CONSUMERS,
+            entry=entry,
+            outcome=outcome,
+            retry=retry,
+            retry_due_ms=retry_due_ms,
+            tombstone=tombstone,
         )
         return self.do(step)
 
