@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -106,3 +106,13 @@ def redrive(
         ),
         parse,
     )
+
+
+def resend(keys: Keys, service: Service, dead_letter_id: str, *, stream: str, data: bytes | str) -> FunctionCall[str]:
+    """Send a command again that has no ledger, of a producer that isn't ours. Returns its new entry, or "" when that was done before."""
+    return FunctionCall("resend", (keys.stream(service.dead_letters), keys.fates(service.name), stream), (dead_letter_id, data, clock.moment()), str)
+
+
+def command_of(keys: Keys, publish_id: str) -> FunctionCall[Mapping[str, str]]:
+    """The command of a publish as it was dispatched, from management's half of the ledger; empty when that is gone."""
+    return FunctionCall("command_of", (keys.job(publish_id),), (), lambda reply: dict(zip(map(str, reply[::2]), map(str, reply[1::2]), strict=True)))

@@ -91,3 +91,27 @@ redis.register_function('csb1_redrive', function(keys, args)
   end
   return { 'sent', seq, entry, lineage }
 end)
+
+-- A dead letter without a ledger, of a producer that isn't ours: its command goes back on its stream, once.
+-- KEYS: dead letters, fates of dead letters, commands
+-- ARGV: dead letter id, data of the command or '', moment
+-- Returns the new entry, or '' when there is nothing to do
+redis.register_function('csb1_resend', function(keys, args)
+  local dead, fates, commands = unpack(keys)
+  local letter, data, moment = unpack(args)
+  local fields = entry_fields(dead, letter)
+  if not fields or redis.call('HEXISTS', fates, letter) == 1 then return '' end
+  local command = without(without(fields, DEAD_FIELDS), data ~= '' and { data = 1 } or {})
+  if data ~= '' then command = joined(command, { 'data', data }) end
+  if #command == 0 then return '' end
+  local entry = xadd(commands, command)
+  redis.call('HSET', fates, letter, 'redriven ' .. entry .. ' ' .. moment)
+  return entry
+end)
+
+-- The command of a publish as it was dispatched.
+-- KEYS: job   Returns its flat fields, or {}
+redis.register_function('csb1_command_of', function(keys)
+  local packed = redis.call('HGET', keys[1], 'command')
+  return packed and cmsgpack.unpack(packed) or {}
+end)
