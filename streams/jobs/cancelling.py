@@ -5,13 +5,13 @@ from __future__ import annotations
 import signal
 from datetime import timedelta
 from typing import Final, cast
+from uuid import uuid4
 
 import redis
 
 from streams.bus.functions import call
 from streams.bus.topology import SERVICES, Keys, Service
 from streams.jobs import managing
-from streams.jobs.dead_letters import release
 
 FLAG_TTL: Final = timedelta(days=1)
 """Must outlive the longest ETA plus queue wait plus redelivery of the broker."""
@@ -33,11 +33,11 @@ def cancel_task(
     Returns:
         `{publish id: "accepted" | "too late" | "running"}` of the runs that are known; empty when none was dispatched yet.
     """
-    # The flag first: a dispatch that comes in between then sees it.
-    client.set(keys.cancel_flag(task_id), "1", px=flag_ttl)
+    # The flag first: a dispatch that comes in between then sees it. Each has its own value: a redrive pardons one, and no later one.
+    client.set(keys.cancel_flag(task_id), uuid4().hex, px=flag_ttl)
     answers: dict[str, str] = {}
     seen: set[str] = set()
-    # Until there is no new one: a redrive takes the flag away, and what it sends may have come since the last look.
+    # Until there is no new one: a redrive pardons what it finds, and what it sends may have come since the last look.
     while new := _publishes(client, keys, task_id) - seen:
         for publish_id in sorted(new):
             answer = _cancel(client, keys, publish_id, waiting_only=waiting_only, signum=signum)
@@ -53,10 +53,6 @@ def _publishes(client: redis.Redis, keys: Keys, task_id: str) -> set[str]:
 
 
 def _cancel(client: redis.Redis, keys: Keys, publish_id: str, *, waiting_only: bool, signum: int) -> str:
-    name = str(client.hget(keys.job(publish_id), "service") or "")
-    answer = call(client, managing.cancel(keys, name, publish_id, waiting_only=waiting_only, signum=signum))
-    if answer != "parked":
-        return answer
-    # Nobody runs it: it waits for an operator, who doesn't want it any more.
-    released = call(client, release(keys, SERVICES.get(name) or Service.named(name), publish_id, cancel_signal=signum))
-    return "accepted" if released == "released" else "too late"
+    name = str(client.hget(keys.job(publish_id), "service") or "unknown")
+    service = SERVICES.get(name) or Service.named(name)
+    return call(client, managing.cancel(keys, service, publish_id, waiting_only=waiting_only, signum=signum))

@@ -22,12 +22,12 @@ def park(keys: Keys, publish_id: str, *, results: str, group: str, entry: str) -
     )
 
 
-def release(keys: Keys, service: Service, publish_id: str, *, cancel_signal: int | None = None) -> FunctionCall[str]:
-    """R16: a parked publish ends as the failure that it is, or with a signal as cancelled. Returns `released`, `repeated` or `not parked`."""
+def release(keys: Keys, service: Service, publish_id: str) -> FunctionCall[str]:
+    """R16: a parked publish ends as the failure that it is. Returns `released`, `repeated` or `not parked`. (R10 ends it as cancelled.)"""
     return FunctionCall(
         "release",
         (keys.job(publish_id), keys.open_jobs, keys.parked_jobs, keys.stream(service.results)),
-        (publish_id, "" if cancel_signal is None else int(cancel_signal), clock.now_ms(), clock.moment()),
+        (publish_id, clock.now_ms(), clock.moment()),
         verdict,
     )
 

@@ -28,9 +28,14 @@ def promote(keys: Keys, service: Service, publish_id: str, *, stream: str | None
     )
 
 
-def cancel(keys: Keys, service_name: str, publish_id: str, *, waiting_only: bool = False, signum: int = signal.SIGTERM) -> FunctionCall[str]:
-    """R10, for one publish. Returns `accepted`, `too late`, `parked` (see `dead_letters.release`), `unknown`, or with `waiting_only` also `running`."""
-    return FunctionCall("cancel", (keys.job(publish_id), keys.run(service_name, publish_id)), (int(waiting_only), int(signum)), str)
+def cancel(keys: Keys, service: Service, publish_id: str, *, waiting_only: bool = False, signum: int = signal.SIGTERM) -> FunctionCall[str]:
+    """R10, for one publish. Returns `accepted`, `too late`, `unknown`, or with `waiting_only` also `running`."""
+    return FunctionCall(
+        "cancel",
+        (keys.job(publish_id), keys.run(service.name, publish_id), keys.open_jobs, keys.parked_jobs, keys.stream(service.results)),
+        (int(waiting_only), int(signum), publish_id, clock.now_ms(), clock.moment()),
+        str,
+    )
 
 
 def reap(

@@ -36,13 +36,15 @@ redis.register_function('csb1_take_up', function(keys, args)
     return { 'resolved' }
   end
   if stands == 'cancelled' then return answer('cancelled') end
-  if expires ~= '' and tonumber(expires) <= tonumber(now) then return answer('expired') end
-
   local before = tonumber(redis.call('HGET', run, 'runs') or 0)
   local delivery = math.max(before + 1, tonumber(carried) + row[4])
-  if delivery > tonumber(max) then
+  local used_up = delivery > tonumber(max)
+  local once = used_up and at_most_once(command_fields(commands, entry, job))
+  -- `expired` says that it never ran; of one that may run once only, and may have, nobody knows.
+  if expires ~= '' and tonumber(expires) <= tonumber(now) and not once then return answer('expired') end
+  if used_up then
     local failure = redis.call('HGET', run, 'failure')
-    local reason = at_most_once(command_fields(commands, entry, job)) and 'uncertain' or (failure and 'exhausted' or 'poison')
+    local reason = once and 'uncertain' or (failure and 'exhausted' or 'poison')
     return park_it(reason, failure
       or cjson.encode({ type = 'WorkerCrashed', message = 'each worker that ran this job died or lost its lease', retryable = false }), delivery - 1)
   end

@@ -23,15 +23,10 @@ redis.register_function('csb1_park', function(keys, args)
   return { phase == 'open' and 'parked' or 'repeated' }
 end)
 
--- R16: a parked publish gets its end after all, as the failure that it is or as cancelled. The bridge resolves that result like any other.
--- KEYS: job, open, parked, results
--- ARGV: publish, signal of the cancel ('' : as failed), now, moment
--- Returns {verdict}: released | repeated | not parked
-redis.register_function('csb1_release', function(keys, args)
-  local job, open, parked, results = unpack(keys)
-  local publish, signum, now, moment = unpack(args)
+-- R16: a parked publish gets its end after all, as the failure that it is or, with a signal, as cancelled. The bridge resolves that result like any other.
+local function release(job, open, parked, results, publish, signum, now, moment)
   local phase, released, packed, task_id, seq = unpack(redis.call('HMGET', job, 'phase', 'released', 'parked_result', 'task_id', 'seq'))
-  if phase ~= 'parked' then return { released and 'repeated' or 'not parked' } end
+  if phase ~= 'parked' then return released and 'repeated' or 'not parked' end
   local fields = cmsgpack.unpack(packed)
   if signum ~= '' or #fields == 0 then
     fields = { 'schema', '1', 'task_id', task_id, 'attempt', seq, 'publish_id', publish, 'status', signum ~= '' and 'cancelled' or 'dead_lettered',
@@ -43,7 +38,15 @@ redis.register_function('csb1_release', function(keys, args)
   redis.call('HDEL', job, 'parked_result')
   redis.call('ZREM', parked, publish)
   redis.call('ZADD', open, now, publish)
-  return { 'released' }
+  return 'released'
+end
+
+-- KEYS: job, open, parked, results
+-- ARGV: publish, now, moment
+-- Returns {verdict}: released | repeated | not parked
+redis.register_function('csb1_release', function(keys, args)
+  local publish, now, moment = unpack(args)
+  return { release(keys[1], keys[2], keys[3], keys[4], publish, '', now, moment) }
 end)
 
 -- R12: run it again under the same task id, as a new publish of its lineage.
@@ -79,7 +82,9 @@ redis.register_function('csb1_redrive', function(keys, args)
   redis.call('HINCRBY', task, 'open', 1)
   redis.call('PERSIST', task)
   redis.call('ZADD', open, now, new)
-  redis.call('DEL', flag)
+  -- The flag stays: it may be meant for another lineage of this task id, whose message is still to come.
+  local cancel = redis.call('GET', flag)
+  if cancel then redis.call('HSET', task, 'pardon:' .. lineage, cancel) end
   redis.call('HSET', fates, letter, 'redriven ' .. new .. ' ' .. moment)
   if phase == 'parked' then
     redis.call('HSET', job, 'phase', 'closed', 'closed_at', now, 'outcome', 'REDRIVEN')

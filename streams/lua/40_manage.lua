@@ -18,13 +18,17 @@ redis.register_function('csb1_promote', function(keys, args)
   return entry
 end)
 
--- R10, for one publish of the task: accepted unless a result has already begun.
--- KEYS: job, run   ARGV: 1 when a job that a worker has taken up is to be left alone, else 0; the signal that stops it, for those who ask how
+-- R10, for one publish of the task: accepted unless a result has already begun. A parked one is released (R16).
+-- KEYS: job, run, open, parked, results
+-- ARGV: 1 when a job that a worker has taken up is to be left alone, else 0; the signal that stops it, for those who ask how; publish, now, moment
 redis.register_function('csb1_cancel', function(keys, args)
-  local job, run = unpack(keys)
+  local job, run, open, parked, results = unpack(keys)
   local phase, winner = unpack(redis.call('HMGET', job, 'phase', 'winner'))
   if not phase then return 'unknown' end
-  if phase == 'parked' then return 'parked' end -- R16 releases it
+  if phase == 'parked' then
+    release(job, open, parked, results, args[3], args[2], args[4], args[5])
+    return 'accepted'
+  end
   if phase ~= 'open' or winner then return 'too late' end
   if args[1] == '1' and redis.call('HEXISTS', run, 'token') == 1 then return 'running' end
   redis.call('HSET', job, 'cancel', args[2])

@@ -188,7 +188,7 @@ class Scene:
         return self.do(step if now_ms is None else FunctionCall(step.name, step.keys, (step.args[0], now_ms), step.parse))
 
     def cancel(self, publish: str = "p1", *, waiting_only: bool = False) -> str:
-        return self.do(managing.cancel(self.keys, self.service.name, publish, waiting_only=waiting_only))
+        return self.do(managing.cancel(self.keys, self.service, publish, waiting_only=waiting_only))
 
     def repair(self, publish: str = "p1", *, task: str = "t1", attempt: int = 1, max_deliveries: int = 3) -> str:
         step = managing.repair(
