@@ -124,7 +124,7 @@ local function at_most_once(fields)
   return fields ~= nil and field(fields, 'at_most_once') == 'true'
 end
 
-local SOURCE_FIELDS = { source_stream = 1, source_id = 1 }
+local SOURCE_FIELDS = { source_stream = 1, source_id = 1, verdict = 1 }
 local DEAD_FIELDS = { source_stream = 1, source_id = 1, reason = 1, error = 1, deliveries = 1, worker = 1, first_failed_at = 1, last_failed_at = 1 }
 
 -- The dead letter of a command, and the `dead_lettered` result, together (R6). The caller acknowledges.

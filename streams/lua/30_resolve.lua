@@ -14,7 +14,7 @@ redis.register_function('csb1_begin', function(keys, args)
     local fields = entry_fields(results, entry)
     if fields and verdict ~= 'repeated' then
       if #fields > 4000 then fields = { 'packed', cmsgpack.pack(fields) } end
-      redis.call('XADD', superseded, 'MAXLEN', '~', cap, '*', unpack(joined(without(fields, SOURCE_FIELDS), { 'source_stream', results, 'source_id', entry })))
+      redis.call('XADD', superseded, 'MAXLEN', '~', cap, '*', unpack(joined(without(fields, SOURCE_FIELDS), { 'source_stream', results, 'source_id', entry, 'verdict', verdict })))
     end
     redis.call('XACK', results, group, entry)
     return { verdict }
