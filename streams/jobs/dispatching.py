@@ -6,6 +6,7 @@ Here as in `running`, `resolving` and `managing`: a pure, typed caller returns a
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from streams.bus import clock
 from streams.bus.functions import FunctionCall, flat
@@ -13,21 +14,35 @@ from streams.bus.topology import Keys, Service
 from streams.jobs.messages import Command
 
 
+NO_LIMIT: Final = 2**53
+
+
 @dataclass(frozen=True, slots=True)
 class Dispatched:
     """What dispatch did."""
 
     verdict: str
-    """`sent`, `cancelled` (a cancel was waiting) or `duplicate` (this publish is known)."""
+    """`sent`, `cancelled` (a cancel was waiting) or `duplicate` (this publish is known); `full` or `over_memory` (nothing was done)."""
     seq: int
-    """Run number of the task id."""
+    """Run number of the task id; 0 of what wasn't dispatched."""
     entry: str
+    why_not: str = ""
+    """Of `full` the backlog, of `over_memory` how much is used."""
 
 
 def dispatch(
-    keys: Keys, service: Service, command: Command, *, publish_id: str, lineage: str, retries: int, context: bytes | str, lane: str | None = None
+    keys: Keys,
+    service: Service,
+    command: Command,
+    *,
+    publish_id: str,
+    lineage: str,
+    retries: int,
+    context: bytes | str,
+    lane: str | None = None,
+    max_backlog: int | None = None,
 ) -> FunctionCall[Dispatched]:
-    """R3: remember the publish and send its command, once, on a lane of the service.
+    """R3: remember the publish and send its command, once, on a lane of the service; not while `max_backlog` commands wait there.
 
     Raises:
         UnknownLane: the service has no such lane.
@@ -44,7 +59,21 @@ def dispatch(
             keys.cancel_flag(command.task_id),
             keys.stream(service.command_stream(lane)),
             command.callback_stream,
+            keys.delayed(service.name),
+            keys.over_memory,
         ),
-        (publish_id, command.task_id, lineage, retries, clock.now_ms(), service.name, context, clock.moment(), *flat(fields)),
-        lambda reply: Dispatched(str(reply[0]), int(reply[1]), str(reply[2])),
+        (
+            publish_id,
+            command.task_id,
+            lineage,
+            retries,
+            clock.now_ms(),
+            service.name,
+            context,
+            clock.moment(),
+            service.group,
+            max_backlog or NO_LIMIT,
+            *flat(fields),
+        ),
+        lambda reply: Dispatched(str(reply[0]), int(reply[1]), *map(str, reply[2:])),
     )

@@ -27,7 +27,7 @@ class Mutation:
 
 MUTATIONS: Final = (
     Mutation("dispatch knows no publish", "if known then", "if known and false then"),
-    Mutation("dispatch sees no flag", "redis.call('EXISTS', flag) == 1", "false"),
+    Mutation("dispatch sees no flag", "local cancelled = redis.call('EXISTS', flag) == 1", "local cancelled = false"),
     Mutation("the open ledger has a TTL", "redis.call('ZADD', open, now, publish)", "redis.call('PEXPIRE', job, 100000)"),
     Mutation(
         "take_up runs what is resolved", "if stands == 'resolved' then\n    redis.call('XACK', commands, group, entry)\n", "if false then\n", seed=125
