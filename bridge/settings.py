@@ -6,10 +6,11 @@ from datetime import timedelta
 
 from pydantic import Field
 
+from bridge.upkeep_settings import UpkeepSettings
 from streams.bus.settings import StreamsSettings
 
 
-class BridgeSettings(StreamsSettings):
+class BridgeSettings(StreamsSettings, UpkeepSettings):
     """What dispatching and resolving need."""
 
     dispatch_patience_seconds: float = Field(default=30.0, validation_alias="BRIDGE_DISPATCH_PATIENCE_SECONDS", ge=0)

@@ -43,18 +43,22 @@ class StreamLimits(BaseModel):
 
 DEFAULTS: Final = StreamLimits(max_backlog=100_000, cap=10_000)
 _in_code: dict[str, StreamLimits] = {}
+_memory_in_code: list[float] = []
 
 
-def configure_stream_limits(limits: Mapping[str, StreamLimits | Mapping[str, Any]]) -> None:
-    """Set limits in code, before the first connection; of the same name the later call counts, and `STREAMS_LIMITS` before both.
+def configure_stream_limits(limits: Mapping[str, StreamLimits | Mapping[str, Any]], *, memory_mib: float | None = None) -> None:
+    """Set limits in code, at import; of the same name the later call counts, and the environment before both.
 
     Args:
         limits: by the name of a stream or of a service, or `*`.
+        memory_mib: budget of all streams together (MiB); None leaves it as it is.
 
     Raises:
         ValidationError: a limit is unknown or out of range.
     """
     _in_code.update({name: StreamLimits.model_validate(given) for name, given in limits.items()})
+    if memory_mib is not None:
+        _memory_in_code[:] = [memory_mib]
 
 
 class LimitsSettings(Settings):
@@ -62,6 +66,9 @@ class LimitsSettings(Settings):
 
     stream_limits: Annotated[dict[str, StreamLimits], NoDecode] = Field(default_factory=dict, validation_alias="STREAMS_LIMITS")
     """JSON, or `@` and the path of a .toml or .json file."""
+
+    memory_mib: float | None = Field(default=None, validation_alias="STREAMS_MEMORY_MIB", gt=0)
+    """Memory budget (MiB) of all streams together; above it nothing is dispatched. None is no limit."""
 
     @field_validator("stream_limits", mode="before")
     @classmethod
@@ -85,3 +92,9 @@ class LimitsSettings(Settings):
     def limited_names(self) -> set[str]:
         """Every name that limits are set for."""
         return {*_in_code, *self.stream_limits}
+
+    @property
+    def memory_budget_bytes(self) -> int | None:
+        """Of all streams together; None is no limit."""
+        mib = self.memory_mib or next(iter(_memory_in_code), None)
+        return None if mib is None else int(mib * 2**20)

@@ -70,6 +70,11 @@ class Service:
         """Every stream that commands come on, the most urgent first."""
         return tuple(f"{self.commands}:{lane}" for lane in self.lanes) or (self.commands,)
 
+    @property
+    def streams(self) -> tuple[str, ...]:
+        """Every stream of the service."""
+        return (*self.command_streams, self.results, self.status, self.dead_letters)
+
     def command_stream(self, lane: str | None = None) -> str:
         """The stream of a lane; None is the default one.
 

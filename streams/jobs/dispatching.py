@@ -13,7 +13,6 @@ from streams.bus.functions import FunctionCall, flat
 from streams.bus.topology import Keys, Service
 from streams.jobs.messages import Command
 
-
 NO_LIMIT: Final = 2**53
 
 

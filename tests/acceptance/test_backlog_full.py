@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from celery import chain, chord, group
@@ -115,6 +116,6 @@ def test_a_celery_worker_that_dies_while_it_puts_a_task_off_loses_nothing(stack:
 
 
 def _publish(stack: Stack, task_id: str) -> str:
-    known = stack.redis.hgetall(stack.keys.task(task_id))
+    known: Any = stack.redis.hgetall(stack.keys.task(task_id))
     (publish,) = [value for field, value in known.items() if field.startswith("publish:")]
-    return publish
+    return str(publish)
