@@ -8,6 +8,7 @@
     │   ├── EncodeError          a value can't go over the wire
     │   └── DecodeError          an entry is not a valid message
     ├── PayloadTooLarge          a command or result is over the size limit
+    ├── BacklogFull              a command stream is full, or the streams are over their memory budget
     ├── UnknownService           no such service in the topology
     └── UnknownLane              the service has no such lane
 
@@ -47,6 +48,10 @@ class DecodeError(MessageError):
 
 class PayloadTooLarge(MessageError):
     """A command or result is over the size limit; put large data in a file and send its URI."""
+
+
+class BacklogFull(BridgeSystemError):
+    """A command isn't taken now: its stream's backlog is at its limit, or the streams are over their memory budget. Its task is tried again later."""
 
 
 class UnknownService(BridgeSystemError):

@@ -19,6 +19,9 @@ at the next. The keys that go with jobs:
 | orders:<consumer>            | stream | management | what one worker process is asked to do; has a TTL            |
 | answered:<ticket>            | string | management | which bridge answers a question of remote control; has a TTL |
 | delayed:<service>            | zset   | workers    | publishes that are to be retried, by due time (ms)           |
+| upkeep                       | hash   | management | when each work of upkeep was done, by whom, what came out    |
+| upkeep:turn:<work>           | string | management | whose turn a work of upkeep is; has a TTL                    |
+| over_memory                  | string | management | the streams are over their budget; has a TTL                 |
 | mark:<task_id>               | hash   | management | how far the task's state has advanced; see `Keys.mark`       |
 """
 
@@ -81,6 +84,11 @@ class Service:
     def command_streams(self) -> tuple[str, ...]:
         """Every stream that commands come on, the most urgent first."""
         return tuple(f"{self.commands}:{lane}" for lane in self.lanes) or (self.commands,)
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        """Every stream of the service."""
+        return (*self.command_streams, self.results, self.status, self.dead_letters)
 
     def command_stream(self, lane: str | None = None) -> str:
         """The stream of a lane; None is the default one.
@@ -216,6 +224,20 @@ class Keys:
     def delayed(self, service_name: str) -> str:
         """Publishes waiting for their next delivery."""
         return f"{self.prefix}delayed:{service_name}"
+
+    @property
+    def upkeep(self) -> str:
+        """When each work of upkeep was done last, by whom, and what came out."""
+        return f"{self.prefix}upkeep"
+
+    def upkeep_turn(self, work: str) -> str:
+        """Whose turn a work of upkeep is."""
+        return f"{self.prefix}upkeep:turn:{work}"
+
+    @property
+    def over_memory(self) -> str:
+        """There while the streams use more memory than their budget; says how much."""
+        return f"{self.prefix}over_memory"
 
     @property
     def superseded(self) -> str:
