@@ -35,6 +35,11 @@ class ServerUnavailable(BridgeSystemError):
 class NotSent(ServerUnavailable):
     """A message isn't known to be on its stream, as Redis is away; the caller still has it. Sent again with the same idempotency key, it is there once."""
 
+    def __init__(self, text: str, idempotency_key: str | None = None) -> None:
+        super().__init__(text)
+        self.idempotency_key = idempotency_key
+        """None when it was sent without one."""
+
 
 class FunctionLibraryMissing(BridgeSystemError):
     """The server doesn't hold the function library yet: start the bridge, which loads it."""
