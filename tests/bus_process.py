@@ -16,6 +16,7 @@ from pathlib import Path
 from streams.bus.event_bus import RedisStreamsEventBus
 from streams.bus.events import Event
 from streams.bus.received import Received
+from streams.bus.spool import ASIDE
 from tests import stopping
 
 
@@ -53,7 +54,7 @@ def _stop_at_files() -> None:
     if name:
         file = Path(name)
         os.fsync = stopping._wrapped(file, os.fsync, lambda *_: "fsync")
-        Path.rename = stopping._wrapped(file, Path.rename, lambda *_: "rename")  # type: ignore[method-assign]
+        Path.rename = stopping._wrapped(file, Path.rename, lambda path, *_: "rename" if path.suffix == ASIDE else "another rename")  # type: ignore[method-assign]
         Path.unlink = stopping._wrapped(file, Path.unlink, lambda *_, **__: "unlink")  # type: ignore[method-assign]
 
 

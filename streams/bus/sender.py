@@ -49,7 +49,7 @@ class Drained:
     refused: int = 0
     """They are dead letters now; or set aside in the spool's folder, where the dead letters' stream refuses them too."""
     too_late: int = 0
-    """Their idempotency keys may be forgotten: they are set aside in the spool's folder, for somebody to look at."""
+    """Their idempotency keys may be forgotten, or they can't be read: they are set aside in the spool's folder, for somebody to look at."""
 
 
 class Sender:
@@ -69,13 +69,11 @@ class Sender:
         except PayloadTooLarge as exc:
             raise await self._refuse(mail, shortened(mail.fields, KEPT_CHARS), GivenUp.OVERSIZE, exc) from exc
         if not await self.drain_if_possible():
-            return await self._put_aside(mail)  # behind those that wait already
+            return await self._put_aside(mail, NotSent(f"a message for {stream} isn't there, as others wait before it", idempotency_key))
         try:
             placed = await self._place(mail, max_retries)
-        except NotSent:
-            if self.spool is None:
-                raise
-            return await self._put_aside(mail)
+        except NotSent as exc:
+            return await self._put_aside(mail, exc)
         return Sent(placed.id, idempotency_key)
 
     async def move_to_dead_letter(self, stream: str, fields: dict[str, str], *, reason: str, error: BaseException | str, idempotency_key: str) -> str:
@@ -166,9 +164,14 @@ class Sender:
             return SendRefused(f"{what}; and it can't be moved to {dead_letters_of(mail.stream)}: {exc}")
         return SendRefused(f"{what}; it is entry {letter} of {dead_letters_of(mail.stream)}", dead_letter_id=letter)
 
-    async def _put_aside(self, mail: SpooledMessage) -> Sent:
-        assert self.spool is not None
-        file = await asyncio.to_thread(self.spool.put, mail)
+    async def _put_aside(self, mail: SpooledMessage, why: NotSent) -> Sent:
+        """Into the spool, or back to the caller."""
+        if self.spool is None:
+            raise why
+        try:
+            file = await asyncio.to_thread(self.spool.put, mail)
+        except OSError as exc:
+            raise NotSent(f"{why}; nor can it be kept in the spool: {exc}", mail.idempotency_key) from why
         logger.warning("Redis is away: a message for %s is in the spool: %s", mail.stream, file)
         return Sent(None, mail.idempotency_key, spooled=file)
 

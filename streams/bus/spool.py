@@ -11,6 +11,7 @@ import fcntl
 import json
 import logging
 import os
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -31,6 +32,7 @@ BROKEN: Final = ".broken"
 REFUSED: Final = ".refused"
 """Neither its stream nor the dead letters take it."""
 OLD_PART_SECONDS: Final = 3600
+NAME: Final = re.compile(r"\d{20}-[\w-]+\.json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,21 +78,22 @@ class Spool:
 
     def files(self) -> list[Path]:
         """Those of the whole messages, the oldest first."""
-        with contextlib.suppress(FileNotFoundError):
-            return sorted(entry for entry in self.folder.iterdir() if entry.suffix == WHOLE)
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            return sorted(entry for entry in self.folder.iterdir() if NAME.fullmatch(entry.name))
         return []
 
     def load(self, file: Path) -> SpooledMessage | None:
         """Read a message back; one that can't be sent any more is renamed, said, and None."""
-        age = time.time() - int(file.name.partition("-")[0]) / 1e9 if file.name[:1].isdigit() else 0.0
-        if age > self.life.total_seconds() * 0.9:
-            self.set_aside(file, TOO_LATE, f"it is {age / 86400:.1f} days old, and may have been sent before: see whether it is on its stream")
-            return None
         try:
-            return SpooledMessage(**json.loads(file.read_text(encoding="ascii")))
+            message = SpooledMessage(**json.loads(file.read_text(encoding="ascii")))
         except (ValueError, TypeError) as exc:
             self.set_aside(file, BROKEN, str(exc))
             return None
+        age = time.time() - int(file.name.partition("-")[0]) / 1e9
+        if age > self.life.total_seconds() * 0.9:
+            self.set_aside(file, TOO_LATE, f"it is {age / 86400:.1f} days old, and may have been sent before: see whether it is on its stream")
+            return None
+        return message
 
     def remove(self, file: Path) -> None:
         """Forget a message that was sent."""
