@@ -26,7 +26,7 @@ from streams.bus.clients import CONNECTION_ERRORS, connect_async
 from streams.bus.functions import load_library
 from streams.bus.reader import Entry, GroupReader, ensure_group
 from streams.bus.topology import MANAGEMENT_CONSUMERS
-from streams.errors import DecodeError
+from streams.errors import DecodeError, NewerSchema
 from streams.jobs.messages import Result, Status, WorkerStatus, WorkerStatusKind, unreadable
 from streams.jobs.resolving import SUPERSEDED_STREAM_CAP
 from streams.redact import without_password
@@ -196,6 +196,9 @@ class BridgeReader:
             return
         try:
             result = Result.from_redis_dict(entry.fields)
+        except NewerSchema as exc:
+            await reader.leave(entry, exc)
+            return
         except DecodeError as exc:
             failure = unreadable(entry.fields, str(exc))
             if failure is None:
@@ -219,7 +222,7 @@ class BridgeReader:
                 self.resumer.show(service, Status.from_redis_dict(entry.fields))
         except CONNECTION_ERRORS:
             raise
-        except Exception as exc:  # noqa: BLE001 - a status is news, never worth a second try
+        except Exception as exc:  # noqa: BLE001 - a status is news, never worth a second try, nor a newer bridge's time
             logger.warning("status %s on %s is dropped: %s: %s", entry.id, entry.stream, type(exc).__name__, exc)
         await reader.ack(entry)
 

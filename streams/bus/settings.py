@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 
 from pydantic import Field, field_validator
 from redis.connection import parse_url
@@ -46,3 +47,17 @@ class StreamsSettings(ServicesSettings, LimitsSettings):
     def lease(self) -> timedelta:
         """The lease as a duration."""
         return timedelta(seconds=self.lease_seconds)
+
+
+class EventBusSettings(StreamsSettings):
+    """What an event bus needs."""
+
+    idempotency_days: float = Field(default=7.0, validation_alias="STREAMS_IDEMPOTENCY_DAYS", gt=0)
+    """How long an idempotency key is remembered: longer than any message lies in a spool."""
+    spool_dir: Path | None = Field(default=None, validation_alias="STREAMS_SPOOL_DIR")
+    """Where `send_with_retry` keeps messages while Redis is away; a folder of this one service. None: its caller keeps them."""
+
+    @property
+    def idempotency_life(self) -> timedelta:
+        """Life of an idempotency key."""
+        return timedelta(days=self.idempotency_days)

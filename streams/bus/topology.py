@@ -23,6 +23,7 @@ at the next. The keys that go with jobs:
 | upkeep:turn:<work>           | string | management | whose turn a work of upkeep is; has a TTL                    |
 | over_memory                  | string | management | the streams are over their budget; has a TTL                 |
 | mark:<task_id>               | hash   | management | how far the task's state has advanced; see `Keys.mark`       |
+| sent:<stream>:<key>          | string | senders    | entry of the message with that idempotency key; has a TTL    |
 """
 
 from __future__ import annotations
@@ -131,6 +132,23 @@ def add_service(new: Service) -> Service:
     return SERVICES.setdefault(new.name, new)
 
 
+def dead_letters_of(stream: str) -> str:
+    """Logical name of the stream for dead letters of another: its service's; else `<source>:<destination>:dead_letters`, or `<name>:dead_letters`."""
+    for each in SERVICES.values():
+        if stream in {each.commands, *each.command_streams}:
+            return each.dead_letters
+    match stream.split(":"):
+        case [source, destination, _]:
+            return f"{source}:{destination}:dead_letters"
+        case _:
+            return f"{stream}:dead_letters"
+
+
+def may_be_capped(stream: str) -> bool:
+    """Whether old entries of a logical stream may be dropped unread: news only. A command, result or dead letter never is."""
+    return stream.rpartition(":")[2] in {"status", "events"}
+
+
 class RedisStreamsConfig:
     """The logical stream and group names as constants."""
 
@@ -156,6 +174,20 @@ class RedisStreamsConfig:
     MONITORING_CONSUMERS: Final = MONITORING_CONSUMERS
     SYSTEM_EVENTS: Final = "system:events"
     SUPERSEDED_RESULTS: Final = "mgmt:superseded"
+
+
+class Predecessor:
+    """Streams of the system before this one, whose keys had no prefix, and where their entries belong now."""
+
+    MOVED: Final = {
+        "mcp_commands": RedisStreamsConfig.MGMT_TRADING_COMMANDS,
+        "bot_commands": RedisStreamsConfig.MGMT_TRADING_COMMANDS,
+        "bot_events": RedisStreamsConfig.TRADING_MGMT_STATUS,
+        "system_events": RedisStreamsConfig.SYSTEM_EVENTS,
+    }
+    ROUTED: Final = "mcp_events"
+    """Each of its messages names its destination: the service whose command it is."""
+    ALL: Final = (*MOVED, ROUTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +275,10 @@ class Keys:
     def superseded(self) -> str:
         """Results that lost, kept aside."""
         return self.stream(RedisStreamsConfig.SUPERSEDED_RESULTS)
+
+    def sent(self, stream: str, idempotency_key: str) -> str:
+        """Which entry of a stream (logical name) is the message with that key."""
+        return f"{self.prefix}sent:{stream}:{idempotency_key}"
 
     def mark(self, task_id: str) -> str:
         """How far a task's state has advanced; beside the Celery result where that is in Redis, else on the streams' server."""
