@@ -11,6 +11,9 @@ at the next. The keys that go with jobs:
 | task:<task_id>               | hash   | management | run counter, and which publish each run number belongs to    |
 | cancel:<task_id>             | string | management | a cancel that came before the dispatch; has a TTL            |
 | jobs:open                    | zset   | management | open publishes by dispatch time (ms), so that nobody SCANs   |
+| jobs:parked                  | zset   | management | publishes that wait for an operator (DEAD_LETTERED), by time   |
+| recent:<service>             | list   | management | how long the last 1,000 jobs waited and ran; has a TTL       |
+| told:critical                | string | management | that people were told of a critical verdict; has a TTL       |
 | workers                      | hash   | management | what each stream worker last told of itself, by node name    |
 | orders:<consumer>            | stream | management | what one worker process is asked to do; has a TTL            |
 | answered:<ticket>            | string | management | which bridge answers a question of remote control; has a TTL |
@@ -165,6 +168,20 @@ class Keys:
     def open_jobs(self) -> str:
         """Open publishes by dispatch time."""
         return f"{self.prefix}jobs:open"
+
+    @property
+    def parked_jobs(self) -> str:
+        """Publishes that wait for an operator, by when they were parked."""
+        return f"{self.prefix}jobs:parked"
+
+    def recent(self, service_name: str) -> str:
+        """How long the last jobs of a service waited and ran, newest first."""
+        return f"{self.prefix}recent:{service_name}"
+
+    @property
+    def told_critical(self) -> str:
+        """That people were told of a critical verdict: one of several bridges does it."""
+        return f"{self.prefix}told:critical"
 
     @property
     def workers(self) -> str:
