@@ -107,7 +107,7 @@ def no_worker(snapshot: Snapshot, thresholds: Thresholds) -> Iterator[Reason]:
             kind="no_worker",
             level=level,
             where=service.name,
-            what=f"{service.waiting} commands wait for {_duration(waited)}, and no {service.name} worker is alive",
+            what=f"{service.waiting} commands wait for {duration(waited)}, and no {service.name} worker is alive",
             value=waited,
             threshold=thresholds.nobody_seconds,
             to_type=f"python -m workers {service.name}",
@@ -140,7 +140,7 @@ def queue_wait(snapshot: Snapshot, thresholds: Thresholds) -> Iterator[Reason]:
                 kind="queue_wait",
                 level=reached[0],
                 where=service.name,
-                what=f"the oldest command waits for {_duration(waited)}",
+                what=f"the oldest command waits for {duration(waited)}",
                 value=waited,
                 threshold=reached[1],
                 to_type=f"{LOOK} lag; then start more workers: python -m workers {service.name} -c <jobs at a time>",
@@ -171,7 +171,7 @@ def abandoned(snapshot: Snapshot, thresholds: Thresholds) -> Iterator[Reason]:
                 kind="abandoned",
                 level=Level.DEGRADED,
                 where=f"{stream.name} {group.name}",
-                what=f"{group.abandoned:,} entries are held by consumers that are gone, the longest for {_duration(group.longest_abandoned_seconds or 0.0)}",
+                what=f"{group.abandoned:,} entries are held by consumers that are gone, the longest for {duration(group.longest_abandoned_seconds or 0.0)}",
                 value=group.longest_abandoned_seconds,
                 threshold=limit,
                 to_type=f"{LOOK} doctor; a live worker or bridge claims them after a lease",
@@ -212,7 +212,7 @@ def no_bridge(snapshot: Snapshot, thresholds: Thresholds) -> Iterator[Reason]:
         kind="no_bridge",
         level=Level.CRITICAL if waited >= thresholds.nobody_seconds else Level.DEGRADED,
         where="results",
-        what=f"no bridge is alive{f', and a result waits for {_duration(waited)}' if waited else ''}: no task gets its outcome",
+        what=f"no bridge is alive{f', and a result waits for {duration(waited)}' if waited else ''}: no task gets its outcome",
         value=waited,
         threshold=thresholds.nobody_seconds,
         to_type="celery -A tasks bridge",
@@ -238,7 +238,7 @@ def results_behind(snapshot: Snapshot, thresholds: Thresholds) -> Iterator[Reaso
                 kind="results_behind",
                 level=reached[0],
                 where=f"{stream.name} {group.name}",
-                what=f"{group.lag} entries are unread by the bridges, the oldest for {_duration(unread)}",
+                what=f"{group.lag} entries are unread by the bridges, the oldest for {duration(unread)}",
                 value=unread,
                 threshold=reached[1],
                 to_type="celery -A tasks bridge -n bridge2@%h, for one more; its log says what a bridge waits for",
@@ -254,7 +254,7 @@ def unresolved(snapshot: Snapshot, thresholds: Thresholds) -> Iterator[Reason]:
                 kind="unresolved",
                 level=Level.DEGRADED,
                 where=f"{stream.name} {group.name}",
-                what=f"{group.pending:,} results are read and not resolved, the oldest came {_duration(pending)} ago",
+                what=f"{group.pending:,} results are read and not resolved, the oldest came {duration(pending)} ago",
                 value=pending,
                 threshold=thresholds.unresolved_seconds,
                 to_type=f"{LOOK} doctor; the bridge's log says why ('can't be resolved now')",
@@ -270,7 +270,7 @@ def overdue(snapshot: Snapshot, thresholds: Thresholds) -> Iterator[Reason]:
                 kind="overdue",
                 level=reached[0],
                 where=service.name,
-                what=f"{service.overdue:,} delayed commands are overdue, by {_duration(service.most_overdue_seconds)} at most: nobody puts them back",
+                what=f"{service.overdue:,} delayed commands are overdue, by {duration(service.most_overdue_seconds)} at most: nobody puts them back",
                 value=service.most_overdue_seconds,
                 threshold=reached[1],
                 to_type=f"celery -A tasks bridge, if there is none; {LOOK} doctor",
@@ -290,7 +290,7 @@ def dead_letters(snapshot: Snapshot, thresholds: Thresholds) -> Iterator[Reason]
                 kind="dead_letters",
                 level=reached[0],
                 where=service.name,
-                what=f"{_at_most(lately)} dead letters within {_duration(thresholds.dead_letters_seconds)}, {_reasons(service)}",
+                what=f"{_at_most(lately)} dead letters within {duration(thresholds.dead_letters_seconds)}, {_reasons(service)}",
                 value=lately,
                 threshold=reached[1],
                 to_type=f"{LOOK} dead list --service {service.name}",
@@ -314,7 +314,7 @@ def parked(snapshot: Snapshot, thresholds: Thresholds) -> Iterator[Reason]:
             kind="parked",
             level=Level.DEGRADED,
             where=whose or "jobs",
-            what=f"{snapshot.jobs.parked:,} jobs are parked and wait for an operator, the oldest for {_duration(snapshot.jobs.oldest_parked_age_seconds or 0.0)}",
+            what=f"{snapshot.jobs.parked:,} jobs are parked and wait for an operator, the oldest for {duration(snapshot.jobs.oldest_parked_age_seconds or 0.0)}",
             value=snapshot.jobs.parked,
             threshold=thresholds.parked,
             to_type=f"{LOOK} dead list; then {LOOK} dead redrive, or dead discard",
@@ -465,8 +465,10 @@ def _bridges_groups(snapshot: Snapshot) -> Iterator[tuple[Stream, Group]]:
     return ((stream, group) for stream, group in _judged_groups(snapshot) if group.name == MANAGEMENT_CONSUMERS)
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
     """As people say it."""
+    if seconds < 1:
+        return f"{seconds:.2g} s"
     for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
         if seconds >= size:
             return f"{seconds / size:.1f} {unit}"
