@@ -16,8 +16,8 @@ from celery import Task
 from bridge import identity
 from bridge.celery_internals.dispatching import PutOff, SentBack
 from bridge.connection import Connection
+from streams.bus.backoff import Backoff
 from streams.errors import BacklogFull
-from streams.jobs.backoff import Backoff
 
 logger = logging.getLogger(__name__)
 

@@ -15,6 +15,8 @@ at the next. The keys that go with jobs:
 | jobs:retrying                | zset   | management | publishes whose retry isn't dispatched yet, by its due time  |
 | jobs:closed                  | zset   | management | the last publishes that ended, by time                       |
 | dead:<service>               | hash   | management | what became of a dead letter, by its entry id                |
+| recent:<service>             | list   | management | how long the last 1,000 jobs waited and ran; has a TTL       |
+| told:critical                | string | management | that people were told of a critical verdict; has a TTL       |
 | workers                      | hash   | management | what each stream worker last told of itself, by node name    |
 | orders:<consumer>            | stream | management | what one worker process is asked to do; has a TTL            |
 | answered:<ticket>            | string | management | which bridge answers a question of remote control; has a TTL |
@@ -239,6 +241,15 @@ class Keys:
     def fates(self, service_name: str) -> str:
         """What became of a service's dead letters, by their entry ids."""
         return f"{self.prefix}dead:{service_name}"
+
+    def recent(self, service_name: str) -> str:
+        """How long the last jobs of a service waited and ran, newest first."""
+        return f"{self.prefix}recent:{service_name}"
+
+    @property
+    def told_critical(self) -> str:
+        """That people were told of a critical verdict: one of several bridges does it."""
+        return f"{self.prefix}told:critical"
 
     @property
     def workers(self) -> str:
