@@ -14,13 +14,13 @@ from tests import servers
 from tests.chaos.performance import perform
 from tests.chaos.scorecard import complaints, page
 
-FAULTS_A_MINUTE = 24
+FAULTS_A_MINUTE = 30
 
 
 @click.command()
 @click.option("--seed", type=int, default=None, help="What is sent and what goes wrong; random when not given.")
-@click.option("--jobs", default=2_400, show_default=True, help="At least so many.")
-@click.option("--minutes", default=10.0, show_default=True, help="That jobs and faults are spread over.")
+@click.option("--jobs", default=2_800, show_default=True, help="At least so many.")
+@click.option("--minutes", default=8.0, show_default=True, help="That jobs and faults are spread over.")
 @click.option("--faults", default=None, type=int, help=f"So many; {FAULTS_A_MINUTE} a minute when not given.")
 @click.option("--server", default="default", type=click.Choice([name for name in servers.CHOICES if name != "all"]), show_default=True)
 @click.option("--output", default="docs/chaos.md", show_default=True, type=click.Path(path_type=Path))

@@ -26,6 +26,9 @@ LOOK_SECONDS = 0.1
 AGAIN_SECONDS = 0.3
 """What can't be done now is tried again after that."""
 FIRST_FAULT_SECONDS = 1.0
+PATIENCE_SECONDS = 5.0
+"""A fault waits so long for a target with something in hand."""
+AIM_SECONDS = 0.04
 
 
 @dataclass
@@ -152,22 +155,24 @@ class Driver:
 
     # ----------------------------------------------------------------------------------------------------------------------------- faults
 
-    def _strike(self, fault: Fault) -> None:
+    def _strike(self, fault: Fault, patience: float | None = None) -> None:
+        """Hit a part that has something in hand; after some patience, one that has nothing."""
+        patience = time.monotonic() + PATIENCE_SECONDS if patience is None else patience
         target = self.striker.target_for(fault)
-        if target is None or not self._strike_at(fault, target):
+        if target is None:
             self._later(lambda: self._strike(fault))
+        elif not self._strike_at(fault, target, aimed=time.monotonic() < patience):
+            self._later(lambda: self._strike(fault, patience), AIM_SECONDS)
 
-    def _strike_at(self, fault: Fault, target: str) -> bool:
+    def _strike_at(self, fault: Fault, target: str, *, aimed: bool) -> bool:
         struck = Struck(fault, target, time.time())
-        if self.striker.server_answers:
-            try:
-                self.recovery.note(struck)
-            except (redis.RedisError, OSError) as exc:
-                if not is_passing(exc):
-                    raise
+        if not self.striker.hold(struck):
+            return False
+        self._note(struck)
         struck.began = time.time()
-        if not self.striker.strike(struck):
+        if (aimed and self.striker.server_answers and not struck.in_hand) or not self.striker.strike(struck):
             self.recovery.forget(struck)
+            self.striker.release(struck)
             return False
         self.happened.struck.append(struck)
         self._later(lambda: self.striker.mend(struck), fault.lasts)
@@ -175,3 +180,11 @@ class Driver:
             ended = len(self.outcomes.ended_at)
             self._say(f"{len(self.happened.struck)} faults; {ended} jobs have ended, {len(self.outcomes.open)} are open")
         return True
+
+    def _note(self, struck: Struck) -> None:
+        if self.striker.server_answers:
+            try:
+                self.recovery.note(struck)
+            except (redis.RedisError, OSError) as exc:
+                if not is_passing(exc):
+                    raise

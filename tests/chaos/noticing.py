@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Final
 
 DUPLICATE_DISPATCHES: Final = "messages delivered twice, dispatched once"
-SUPERSEDED: Final = "results superseded, kept aside"
+SUPERSEDED: Final = "results superseded by another, kept aside"
+REPEATED: Final = "results read again after they were resolved"
 REPLAYED: Final = "results resolved again from the start"
 LOST_LEASES: Final = "runs ended at a refused heartbeat"
 REFUSED: Final = "results of lost runs refused"
@@ -17,7 +18,8 @@ NO_HEARTBEAT: Final = "heartbeats that didn't come through"
 
 PATTERNS: Final[dict[str, re.Pattern[str]]] = {
     DUPLICATE_DISPATCHES: re.compile(r"task \S+: chaos\.work duplicate, run"),
-    SUPERSEDED: re.compile(r"result \S+ of task .*, kept aside"),
+    SUPERSEDED: re.compile(r"result \S+ of task .*: (superseded|unknown), kept aside"),
+    REPEATED: re.compile(r"result \S+ of task .*: repeated, kept aside"),
     REPLAYED: re.compile(r"had begun before; it is resolved again"),
     LOST_LEASES: re.compile(r"this worker lost its lease"),
     REFUSED: re.compile(r"job \S+ \(chaos\.work, delivery \d+\): lost$"),

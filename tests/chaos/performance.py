@@ -16,10 +16,11 @@ from tests.chaos import faults, workload
 from tests.chaos.chaos_stack import ChaosStack, open_stack
 from tests.chaos.driver import Driver
 from tests.chaos.facts import facts_of
+from tests.chaos.faults import Harm, Part
 from tests.chaos.judging import judge
 from tests.chaos.leftovers import keys_for_ever, orphan_jobs, orphans
 from tests.chaos.noticing import notices
-from tests.chaos.run_log import overlaps
+from tests.chaos.run_log import lives_after_waking, overlaps
 from tests.chaos.scorecard import Report
 from tests.waiting import wait_until
 
@@ -79,9 +80,15 @@ def _report(stack: ChaosStack, driver: Driver, directory: Path, *, seed: int, se
         "ended_by_themselves": happened.ended_by_themselves,
         "runs": len(driver.run_log.runs),
         "overlaps": overlaps(driver.run_log.runs),
+        "lives_after_waking": _lives_after_waking(driver),
         "notices": notices(sorted((directory / "log").iterdir())),
         "redriven": len(happened.redriven),
     }
+
+
+def _lives_after_waking(driver: Driver) -> list[float]:
+    stopped = [each for each in driver.happened.struck if each.fault.kind == (Part.WORKER, Harm.STOP) and each.ended is not None]
+    return [life for each in stopped for life in lives_after_waking(driver.run_log.runs, each.pids, each.began, each.ended or 0.0)]
 
 
 def _after_the_end(stack: ChaosStack) -> list[str]:

@@ -96,9 +96,8 @@ class Recovery:
     # -------------------------------------------------------------------------------------------------------------------- stream workers
 
     def _runs_of(self, struck: Struck) -> list[_RunInHand]:
-        pids = [each.pid for each in self._stack.processes[struck.target].family()]
         keys, redis, found = self._stack.keys, self._stack.redis, []
-        for run in self._run_log.under_way(pids):
+        for run in self._run_log.under_way(struck.pids):
             publish_id = redis.hget(keys.task(run.task_id), f"publish:{run.attempt}")
             if publish_id:
                 token = redis.hget(keys.run(LAB.name, str(publish_id)), "token")

@@ -72,3 +72,21 @@ def overlaps(runs: Iterable[JobRun]) -> list[float]:
             if both > 0:
                 found.append(both)
     return found
+
+
+def lives_after_waking(runs: Iterable[JobRun], pids: Iterable[int], stopped_at: float, woke_at: float) -> list[float]:
+    """Of a worker that stood still: how long each of its runs that another worker had taken over went on after it woke, in seconds.
+
+    Args:
+        runs: all.
+        pids: its processes.
+        stopped_at: SIGSTOP, seconds since the epoch.
+        woke_at: SIGCONT.
+    """
+    runs, its = list(runs), set(pids)
+    before = [run for run in runs if run.pid in its and run.started_at < stopped_at and run.last_sign_at > woke_at]
+    return [
+        run.last_sign_at - woke_at
+        for run in before
+        if any(other.task_id == run.task_id and other.pid != run.pid and run.started_at < other.started_at < run.last_sign_at for other in runs)
+    ]

@@ -43,6 +43,7 @@ class Report:
     ended_by_themselves: Sequence[str]
     runs: int
     overlaps: Sequence[float]
+    lives_after_waking: Sequence[float]
     notices: dict[str, int]
     redriven: int
 
@@ -101,6 +102,7 @@ def page(report: Report) -> str:
         "| | |",
         "|---|---|",
         f"| overlapping runs | {len(report.overlaps)}; together {sum(report.overlaps):.1f} s, the longest {max(report.overlaps, default=0):.1f} s |",
+        f"| runs of stopped workers that went on after SIGCONT while another had the job | {len(report.lives_after_waking)}; the longest {max(report.lives_after_waking, default=0):.1f} s |",
         *(f"| {what} | {number} |" for what, number in report.notices.items()),
         f"| dead letters redriven | {report.redriven} |",
         "",

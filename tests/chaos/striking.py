@@ -33,6 +33,8 @@ class Struck:
     in_hand: frozenset[str] = frozenset()
     """Task ids of what the part had in hand when it was hit."""
     recovered_seconds: float | None = None
+    pids: frozenset[int] = frozenset()
+    """Of the process and its children, then."""
     frozen: list[psutil.Process] = field(default_factory=list)
 
 
@@ -69,9 +71,27 @@ class Striker:
         # One of each kind stays: else nothing goes on, and little is tested.
         return self._random.choice(whole) if len(whole) > 1 else None
 
-    def strike(self, struck: Struck) -> bool:
-        """Do it; False when it can't be done just now."""
+    def hold(self, struck: Struck) -> bool:
+        """Let it stand still, if it is to be killed or stopped: what it has in hand can be seen then, and stays. False when that isn't possible just now."""
+        fault = struck.fault
+        if fault.part is Part.SERVER:
+            return True
+        process = self._stack.processes[struck.target]
+        struck.pids = frozenset(each.pid for each in process.family())
+        if fault.kind == (Part.CELERY, Harm.KILL):
+            return stop_with_nothing_in_hand(self._stack.broker, process)
+        if fault.harm in {Harm.KILL, Harm.STOP}:
+            process.pause()
         self._run_log.read()
+        return True
+
+    def release(self, struck: Struck) -> None:
+        """It isn't done after all."""
+        if struck.fault.part is not Part.SERVER and struck.fault.harm in {Harm.KILL, Harm.STOP}:
+            self._stack.processes[struck.target].resume()
+
+    def strike(self, struck: Struck) -> bool:
+        """Do it to what is held; False when it can't be done just now."""
         done = self._strike_server(struck) if struck.fault.part is Part.SERVER else self._strike_process(struck)
         if done:
             self.hit.add(struck.target)
@@ -96,13 +116,10 @@ class Striker:
         process, link, fault = self._stack.processes[struck.target], self._stack.links[struck.target], struck.fault
         match fault.harm:
             case Harm.KILL:
-                if fault.part is Part.CELERY and not stop_with_nothing_in_hand(self._stack.broker, process):
-                    return False
                 process.crash()
             case Harm.KILL_CHILD:
                 return self._kill_child(process, fault.part)
             case Harm.STOP:
-                process.pause()
                 struck.frozen = process.family()[1:] if fault.amount else []
                 for child in struck.frozen:
                     with contextlib.suppress(psutil.Error):

@@ -9,7 +9,10 @@ from enum import StrEnum
 from itertools import count
 
 MAX_DELIVERIES = 5
+SHORT_SECONDS = (0.0, 0.8)
 LONG_SECONDS = (3.0, 6.0)
+"""Longer than a lease."""
+UNITS_IN_A_BURST = 12
 
 
 class Outcome(StrEnum):
@@ -87,13 +90,14 @@ class Planner:
     def __init__(self, seed: int) -> None:
         self._random = random.Random(f"workload {seed}")
         self._numbers = count()
+        self._burst: list[float] = []
         self._kinds: dict[Callable[[float], Unit], float] = {
             self._single: 28,
             self._linked: 16,
             self._chain: 12,
             self._chord: 9,
             self._flaky: 9,
-            self._long: 8,
+            self._long: 12,
             self._cancelled: 10,
             self._cancelled_chain: 4,
             self._insisting: 6,
@@ -111,14 +115,20 @@ class Planner:
         while sum(len(unit.all_jobs) for unit in units) < jobs:
             make = self._random.choices(list(self._kinds), list(self._kinds.values()))[0]
             slow = make in {self._poison, self._exhausted, self._retried, self._revived}
-            units.append(make(self._random.uniform(0, seconds / 2 if slow else seconds)))
+            units.append(make(self._random.uniform(0, seconds / 2) if slow else self._moment(seconds)))
         return sorted(units, key=lambda unit: unit.at)
+
+    def _moment(self, seconds: float) -> float:
+        """Half of it comes in bursts, so that something lies in every queue."""
+        if len(self._burst) == 0:
+            self._burst = [self._random.uniform(0, seconds)] * UNITS_IN_A_BURST
+        return self._burst.pop() if self._random.random() < 0.5 else self._random.uniform(0, seconds)
 
     def _job(self, name: str, *, of: int | None = None, **more: object) -> Job:
         """A job that takes a little while; `of`: the sum that it is to return in a chain or a chord."""
         number = next(self._numbers)
         own = self._random.randint(1, 1_000_000)
-        how = {"seconds": round(self._random.uniform(0.0, 0.4), 2), **more.pop("how", {})}  # type: ignore[dict-item]
+        how = {"seconds": round(self._random.uniform(*SHORT_SECONDS), 2), **more.pop("how", {})}  # type: ignore[dict-item]
         return Job(id=f"{number:05d}-{name}", value=own if of is None else own + of, own_value=own, how=how, **more)  # type: ignore[arg-type]
 
     def _single(self, at: float) -> Unit:
@@ -185,14 +195,14 @@ class Planner:
 
     def _cancelled(self, at: float) -> Unit:
         job = self._job("cancelled", outcome=Outcome.CANCELLABLE, how=self._cancellable(), fewest_publishes=0)
-        return Unit("cancelled", at, (job,), cancel_after=self._moment(), cancel_by=self._random.choice(list(CancelBy)))
+        return Unit("cancelled", at, (job,), cancel_after=self._patience(), cancel_by=self._random.choice(list(CancelBy)))
 
     def _cancelled_chain(self, at: float) -> Unit:
         chain = tuple(self._chain_of(2, outcome=Outcome.CANCELLABLE, how=self._cancellable(), fewest_publishes=0))
-        return Unit("cancelled chain", at, chain, cancel_after=self._moment())
+        return Unit("cancelled chain", at, chain, cancel_after=self._patience())
 
     def _cancellable(self) -> dict[str, object]:
         return {"seconds": round(self._random.uniform(0, 1.5), 2)}
 
-    def _moment(self) -> float:
+    def _patience(self) -> float:
         return self._random.uniform(0, 1.5)
