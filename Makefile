@@ -45,11 +45,12 @@ test-all: $(STAMP) ## every test on each server of this machine, then the crash 
 	$(BIN)/pytest -q $(AT_ONCE) --server=all
 	for run in 1 2 3 4 5 6 7 8 9 10; do echo "crash tests, run $$run of 10"; $(BIN)/pytest -q $(AT_ONCE) -m chaos || exit 1; done
 
-check: $(STAMP) ## lint, format, types, import rules
+check: $(STAMP) ## lint, format, types, import rules, the model of the protocol
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/python -m docs.protocol_model
 
 format: $(STAMP) ## put the code into shape
 	$(BIN)/ruff check --fix .
