@@ -126,9 +126,10 @@ def _check_redrive(s: State, publish: str, new: Ledger) -> State:
 
 
 def release(s: State, c: Config, ledger: Ledger, *, cancelled: bool) -> State:
-    """Parked -> open again, with its result back on the stream."""
+    """Parked -> open again, and won by its result, which is sent again."""
     if cancelled:
         s = s._replace(accepted=s.accepted | {ledger.publish})
-    back = ledger._replace(phase=OPEN, winner="" if c.has("no winner") else ledger.winner, released=True, cancel=ledger.cancel or cancelled)
+    winner = f"{ledger.publish}#{ledger.results + 1}" if c.has("sent again") else ledger.winner
+    back = ledger._replace(phase=OPEN, winner=winner, released=True, cancel=ledger.cancel or cancelled)
     s = s._replace(ledgers=s.ledgers - {ledger} | {back})
     return send_result(s, back, "cancelled" if cancelled else ledger.kept or "dead")

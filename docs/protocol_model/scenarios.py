@@ -30,6 +30,7 @@ RULES: Final = {
     "retrying": Rule("R9", "a parent whose outcome is RETRY has no TTL before its child is dispatched", "lost retry"),
     "early child": Rule("R9", "a parent whose child is dispatched already isn't kept", "lost retry"),
     "run numbers": Rule("R9, R15", "the counter of run numbers has no TTL while a publish is open, parked or kept for its retry", "lost retry"),
+    "outlives": Rule("R9", "a tombstone outlives those of the older runs of its task", "redrive after long"),
     "settle": Rule("R9", "a retry that ends without R3 lets its parent go, with the outcome that is stored", "payload"),
     "ledger": Rule("R10", "a cancel is written into the ledger, and R3, R4, R5, R8 obey", "cancel"),
     "too late": Rule("R10", "a result that has begun can't be cancelled", "cancel"),
@@ -47,9 +48,9 @@ RULES: Final = {
     "not retried": Rule("S6", "Celery doesn't retry an uncertain outcome", "at most once"),
     "part waits": Rule("R15", "a parked publish's chord part isn't counted", "park"),
     "park once": Rule("R15", "parked is what is open and was won by this result", "discard"),
-    "no winner": Rule("R16", "a released publish has no winner", "discard"),
+    "sent again": Rule("R16", "a released publish is won by its result as it is sent again", "discard"),
     "for good": Rule("R16", "a released publish isn't parked again", "discard"),
-    "parked only": Rule("R16", "released is what is parked", "discard"),
+    "parked only": Rule("R16", "released is what is parked", "park"),
 }
 
 
@@ -80,6 +81,7 @@ SCENARIOS: Final = {
     ),
     "at most once, foreign": _scenario("reap, worker dies, pause", workers=("F", "W1"), bridges=BRIDGES, faults=2, at_most_once=True),
     "redrive": _scenario("redrive, repeat, bridge pauses, operator dies, redelivery", endings=("ok", "again"), bridges=BRIDGES, asks=3, tries=1),
+    "redrive after long": _scenario("redrive, long wait", endings=("ok", "again"), retries=1, asks=2, tries=1, faults=3),
     "redrive a retry": _scenario("redrive, bridge dies, celery dies", endings=("ok", "again"), retries=1, asks=2, tries=1),
     "redrive or revoke": _scenario("redrive, revoke, bridge dies", endings=("ok", "again"), asks=2, tries=1, retries=1),
     "redrive of one, revoke of the other": _scenario("redrive, revoke", publishes=("a", "b"), endings=("again",), faults=0, asks=2, tries=1),

@@ -101,7 +101,8 @@ def _forget(s: State, c: Config) -> Steps:
     busy: list[Storing | Entry | Run | Result | Resolving] = [*s.storing, *s.entries, *s.runs, *s.results, *s.resolving]
     on_its_way = s.broker | unresolved | {each.publish for each in busy}
     for ledger in s.ledgers:
-        if ledger.phase == CLOSED and not ledger.retrying and ledger.publish not in on_its_way:
+        older = any(other.seq < ledger.seq and other.phase == CLOSED for other in s.ledgers) and c.has("outlives")
+        if ledger.phase == CLOSED and not ledger.retrying and not older and ledger.publish not in on_its_way:
             yield Step(f"the tombstone of {ledger.publish} goes", s.fault()._replace(ledgers=s.ledgers - {ledger}), fair=False)
     kept = any(ledger.keeps_counter if c.has("run numbers") else ledger.phase == OPEN for ledger in s.ledgers)
     if s.counter and not kept and all(ledger.keeps_counter for ledger in s.ledgers):
