@@ -67,7 +67,7 @@ def dispatch(task: Task, payload: Any) -> dispatching.Dispatched:
         publish_id=publish_id,
         lineage=lineage,
         retries=request.retries or 0,
-        context=dumps(context_of(request)),
+        context=dumps(_context(request, publish_id, lineage)),
         lane=getattr(request, LANE, None) or task.lane,
         parent=getattr(request, identity.PARENT, None) or "",
         tombstone=connection.settings.tombstone,
@@ -82,6 +82,13 @@ def dispatch(task: Task, payload: Any) -> dispatching.Dispatched:
         raise SentBack(f"{type(exc).__name__}: {exc}", requeue=True) from exc
     logger.info("task %s: %s %s, run %d, entry %s", request.id, command.type, dispatched.verdict, dispatched.seq, dispatched.entry or "-")
     return dispatched
+
+
+def _context(request: Any, publish_id: str, lineage: str) -> dict[str, Any]:
+    """What the bridge needs to resume the task; its retries inherit whose they are, also when whoever sent it isn't connected and stamped nothing."""
+    mine = {identity.PUBLISH_ID: publish_id, identity.LINEAGE: lineage}
+    context = context_of(request)
+    return context | mine | {"headers": dict(context.get("headers") or {}) | mine}
 
 
 def was_dispatched(task: Task, message: Mapping[str, Any]) -> bool:

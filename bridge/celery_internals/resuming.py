@@ -9,6 +9,7 @@ from typing import Any
 
 from billiard.einfo import ExceptionInfo, ExceptionWithTraceback
 from celery import Celery, states
+from celery.app.task import Context
 from celery.app.trace import build_tracer
 from celery.events.event import Event
 from celery.result import result_from_tuple
@@ -33,6 +34,13 @@ def context_of(request: Any) -> dict[str, Any]:
     """What of a task's request must be kept to resume it later: everything but the worker's own."""
     context = {key: value for key, value in vars(request).items() if key not in _NOT_CONTEXT}
     return context | {_CHILDREN: [child.as_tuple() for child in request.children]}  # what the function that built the payload sent
+
+
+def send_retry(app: Celery, context: dict[str, Any]) -> None:
+    """Send the retry of a task once more, at once, whose first message is lost."""
+    request = Context(dict(context))
+    task = app.tasks[context["task"]]
+    task.signature_from_request(request, countdown=0, retries=int(request.retries or 0) + 1, add_to_parent=False).apply_async()
 
 
 class _Message:

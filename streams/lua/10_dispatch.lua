@@ -8,7 +8,7 @@ redis.register_function('csb1_dispatch', function(keys, args)
   local publish, task_id, lineage, retries, now, service, context, moment, parent, tombstone = unpack(args)
   -- The retry that its parent was kept for has arrived (R9).
   if redis.call('ZREM', retrying, parent) == 1 then
-    redis.call('PEXPIRE', parent_job, tombstone)
+    redis.call('PEXPIRE', parent_job, kept_for(task, tombstone))
     redis.call('HINCRBY', task, 'open', -1)
   end
   local known = redis.call('HGET', job, 'seq')

@@ -14,7 +14,7 @@ redis.register_function('csb1_begin', function(keys, args)
     local fields = entry_fields(results, entry)
     if fields and verdict ~= 'repeated' then
       if #fields > 4000 then fields = { 'packed', cmsgpack.pack(fields) } end
-      redis.call('XADD', superseded, 'MAXLEN', '~', cap, '*', unpack(joined(without(fields, SOURCE_FIELDS), { 'source_stream', results, 'source_id', entry })))
+      redis.call('XADD', superseded, 'MAXLEN', '~', cap, '*', unpack(joined(without(fields, SOURCE_FIELDS), { 'source_stream', results, 'source_id', entry, 'verdict', verdict })))
     end
     redis.call('XACK', results, group, entry)
     return { verdict }
@@ -23,12 +23,6 @@ redis.register_function('csb1_begin', function(keys, args)
   local ledger = redis.call('HMGET', job, 'cancel', 'seq', 'lineage', 'retries', 'ctx', 'announced', 'released')
   return { 'won', winner and 1 or 0, ledger[1] or 0, ledger[2], ledger[3], ledger[4], ledger[5], ledger[6] or '', ledger[7] or 0 }
 end)
-
--- A task has one open publish fewer. Its run counter outlives every one of them, what waits for a retry or an operator included, and every tombstone: a later
--- run must not reuse a run number.
-local function one_fewer_open(task, tombstone)
-  if redis.call('HINCRBY', task, 'open', -1) <= 0 then redis.call('PEXPIRE', task, 2 * tonumber(tombstone)) end
-end
 
 -- R9: the ledger is closed, with the task's state as its outcome, and the result acknowledged; the closed entry stays as a tombstone. A repeat does nothing.
 -- One whose outcome is RETRY has no TTL before its retry is dispatched, which may have been: the message of that one may be lost.
@@ -41,10 +35,11 @@ redis.register_function('csb1_resolved', function(keys, args)
   local phase, winner = unpack(redis.call('HMGET', job, 'phase', 'winner'))
   redis.call('XACK', results, group, entry)
   if winner ~= result then return { 'superseded' } end
-  if phase == 'closed' then return { 'repeated' } end
+  if phase ~= 'open' then return { 'repeated' } end
   redis.call('HSET', job, 'phase', 'closed', 'closed_at', now, 'outcome', outcome)
   redis.call('ZADD', closed, now, publish)
   redis.call('ZREMRANGEBYRANK', closed, 0, -1 - most)
+  tombstone = kept_for(task, tombstone)
   redis.call('PEXPIRE', run, tombstone)
   redis.call('ZREM', open, publish)
   if outcome == 'RETRY' and redis.call('EXISTS', retry_job) == 0 then
@@ -65,6 +60,7 @@ redis.register_function('csb1_retry_ended', function(keys, args)
   local publish, outcome, tombstone = unpack(args)
   if redis.call('ZREM', retrying, publish) == 0 then return 0 end
   redis.call('HSET', job, 'outcome', outcome)
+  tombstone = kept_for(task, tombstone)
   redis.call('PEXPIRE', job, tombstone)
   one_fewer_open(task, tombstone)
   return 1

@@ -89,6 +89,7 @@ redis.register_function('csb1_redrive', function(keys, args)
   if phase == 'parked' then
     redis.call('HSET', job, 'phase', 'closed', 'closed_at', now, 'outcome', 'REDRIVEN')
     redis.call('HDEL', job, 'parked_result')
+    tombstone = kept_for(task, tombstone)
     redis.call('PEXPIRE', job, tombstone)
     redis.call('PEXPIRE', run, tombstone)
     redis.call('ZREM', parked, publish)
