@@ -26,7 +26,7 @@ from bridge.configuration import refuse_what_loses_jobs
 from bridge.connection import Connection
 from bridge.states import DISPATCHED
 from streams.bus.codec import encode_json, to_json_safe
-from streams.errors import PayloadTooLarge
+from streams.errors import BacklogFull, PayloadTooLarge
 from streams.jobs import dispatching
 from streams.jobs.messages import Command
 
@@ -43,6 +43,7 @@ def dispatch(task: Task, payload: Any) -> dispatching.Dispatched:
         EncodeError: the payload holds a value that can't go over the wire; nothing was sent.
         PayloadTooLarge: nothing was sent.
         UnknownLane: the service has no such lane; nothing was sent.
+        BacklogFull: as many commands wait as may; nothing was sent.
         SentBack: Redis was away for too long; the message goes back to the broker.
     """
     connection, request = Connection.of(task.app), task.request
@@ -60,6 +61,9 @@ def dispatch(task: Task, payload: Any) -> dispatching.Dispatched:
         expires_at=_moment(task, request.expires),
         at_most_once=task.at_most_once,
     )
+    lane = getattr(request, LANE, None) or task.lane
+    stream = service.command_stream(lane)
+    max_backlog = connection.settings.limits_of(stream, service).max_backlog
     step = dispatching.dispatch(
         connection.keys,
         service,
@@ -68,12 +72,17 @@ def dispatch(task: Task, payload: Any) -> dispatching.Dispatched:
         lineage=lineage,
         retries=request.retries or 0,
         context=dumps(_context(request, publish_id, lineage)),
-        lane=getattr(request, LANE, None) or task.lane,
+        lane=lane,
+        max_backlog=max_backlog,
         parent=getattr(request, identity.PARENT, None) or "",
         tombstone=connection.settings.tombstone,
     )
     try:
         dispatched = connection.call(step, patience_seconds=connection.settings.dispatch_patience_seconds)
+        if dispatched.verdict == "full":
+            raise BacklogFull(f"{int(dispatched.why_not):,} commands wait on {stream}, its max_backlog is {max_backlog:,}")
+        if dispatched.verdict == "over_memory":
+            raise BacklogFull(f"the streams are over their memory budget: {dispatched.why_not}")
         _store_dispatched(task, identity.CurrentRun(publish_id, lineage, dispatched.seq, request.id))
     except (redis.RedisError, OSError) as exc:
         if not is_server_away(exc):

@@ -6,14 +6,19 @@ from datetime import timedelta
 
 from pydantic import Field
 
+from bridge.upkeep_settings import UpkeepSettings
 from streams.bus.settings import StreamsSettings
 
 
-class BridgeSettings(StreamsSettings):
+class BridgeSettings(StreamsSettings, UpkeepSettings):
     """What dispatching and resolving need."""
 
     dispatch_patience_seconds: float = Field(default=30.0, validation_alias="BRIDGE_DISPATCH_PATIENCE_SECONDS", ge=0)
     """How long a dispatch waits for an unreachable Redis before its message goes back to the broker."""
+    backlog_retry_seconds: float = Field(default=5.0, validation_alias="BRIDGE_BACKLOG_RETRY_SECONDS", ge=0.1)
+    """How long a task whose stream is full is put off the first time; each time twice as long, with jitter."""
+    backlog_retry_max_seconds: float = Field(default=60.0, validation_alias="BRIDGE_BACKLOG_RETRY_MAX_SECONDS", ge=0.1)
+    """And no longer than that: below the broker's visibility timeout."""
     result_lease_seconds: float = Field(default=15.0, validation_alias="BRIDGE_RESULT_LEASE_SECONDS", ge=1)
     """After that a result that a bridge began is taken by another."""
     tombstone_days: float = Field(default=7.0, validation_alias="BRIDGE_TOMBSTONE_DAYS", gt=0)

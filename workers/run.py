@@ -13,10 +13,10 @@ from uuid import uuid4
 
 import redis.asyncio
 
+from streams.bus.backoff import Backoff
 from streams.bus.clock import utc_now
 from streams.bus.insist import insist_async
 from streams.jobs import running
-from streams.jobs.backoff import Backoff
 from streams.jobs.messages import DeadReason, JobErrorInfo, Result, ResultStatus
 from streams.jobs.running import Delivery
 from workers.decision import Drop, Finish, HandBack, RunAgain, StopReason, decide

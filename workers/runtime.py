@@ -15,7 +15,7 @@ from streams.bus.functions import FunctionCall
 from streams.bus.insist import insist_async
 from streams.bus.reader import Entry, GroupReader
 from streams.bus.topology import Service
-from streams.errors import DecodeError
+from streams.errors import DecodeError, NewerSchema
 from streams.jobs import orders, running
 from streams.jobs.messages import Command, DeadReason, JobErrorInfo, WorkerStatus, WorkerStatusKind
 from streams.jobs.orders import MOST_AT_A_TIME, Order, OrderKind
@@ -192,7 +192,8 @@ class WorkerRuntime:
         assert task is not None
         try:
             word = await self._handle_entry(entry, task)
-            logger.info("%s: %s", self._runs[task] or f"entry {entry.id}", word)
+            if word:
+                logger.info("%s: %s", self._runs[task] or f"entry {entry.id}", word)
         except Exception as exc:
             # The entry stays pending: it is delivered again after a lease, and a dead letter after `max_deliveries`.
             logger.exception("entry %s: the worker itself failed", entry.id)
@@ -205,6 +206,9 @@ class WorkerRuntime:
     async def _handle_entry(self, entry: Entry, task: asyncio.Task[None]) -> str:
         try:
             command = Command.from_redis_dict(entry.fields)
+        except NewerSchema as exc:
+            await self.reader.leave(entry, exc)
+            return ""
         except DecodeError as exc:
             return await self._park(entry, DeadReason.UNDECODABLE, JobErrorInfo(type="DecodeError", module="streams.errors", message=str(exc)))
         if command.type not in HANDLERS:

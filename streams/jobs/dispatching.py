@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Final
 
 from streams.bus import clock
 from streams.bus.functions import FunctionCall, flat
 from streams.bus.topology import Keys, Service
 from streams.jobs.messages import Command
+
+NO_LIMIT: Final = 2**53
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,10 +22,12 @@ class Dispatched:
     """What dispatch did."""
 
     verdict: str
-    """`sent`, `cancelled` (a cancel was waiting) or `duplicate` (this publish is known)."""
+    """`sent`, `cancelled` (a cancel was waiting) or `duplicate` (this publish is known); `full` or `over_memory` (nothing was done)."""
     seq: int
-    """Run number of the task id."""
+    """Run number of the task id; 0 of what wasn't dispatched."""
     entry: str
+    why_not: str = ""
+    """Of `full` the backlog, of `over_memory` how much is used."""
 
 
 def dispatch(
@@ -37,8 +42,9 @@ def dispatch(
     lane: str | None = None,
     parent: str = "",
     tombstone: timedelta = timedelta(days=7),
+    max_backlog: int | None = None,
 ) -> FunctionCall[Dispatched]:
-    """R3: remember the publish and send its command, once, on a lane of the service.
+    """R3: remember the publish and send its command, once, on a lane of the service; not while `max_backlog` commands wait there.
 
     Args:
         keys: of this deployment.
@@ -67,6 +73,8 @@ def dispatch(
             keys.cancel_flag(command.task_id),
             keys.stream(service.command_stream(lane)),
             command.callback_stream,
+            keys.delayed(service.name),
+            keys.over_memory,
             keys.retrying_jobs,
             keys.job(parent or publish_id),
         ),
@@ -79,9 +87,11 @@ def dispatch(
             service.name,
             context,
             clock.moment(),
+            service.group,
+            max_backlog or NO_LIMIT,
             parent,
             int(tombstone.total_seconds() * 1000),
             *flat(fields),
         ),
-        lambda reply: Dispatched(str(reply[0]), int(reply[1]), str(reply[2])),
+        lambda reply: Dispatched(str(reply[0]), int(reply[1]), *map(str, reply[2:])),
     )

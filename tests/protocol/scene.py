@@ -53,11 +53,25 @@ class Scene:
     # ------------------------------------------------------------------------------------------------------------------------------- dispatch
 
     def dispatch(
-        self, publish: str = "p1", *, task: str = "t1", lineage: str | None = None, retries: int = 0, expires_at: datetime | None = None
+        self,
+        publish: str = "p1",
+        *,
+        task: str = "t1",
+        lineage: str | None = None,
+        retries: int = 0,
+        expires_at: datetime | None = None,
+        max_backlog: int | None = None,
     ) -> Dispatched:
         command = Command(type="lab.run", task_id=task, callback_stream=self.results, data={"n": 1}, expires_at=expires_at)
         step = dispatching.dispatch(
-            self.keys, self.service, command, publish_id=publish, lineage=lineage or publish, retries=retries, context=f"ctx of {publish}"
+            self.keys,
+            self.service,
+            command,
+            publish_id=publish,
+            lineage=lineage or publish,
+            retries=retries,
+            context=f"ctx of {publish}",
+            max_backlog=max_backlog,
         )
         return self.do(step)
 
