@@ -111,6 +111,13 @@ local function keep_run(run, has_ledger)
   if has_ledger then redis.call('PERSIST', run) else redis.call('PEXPIRE', run, WITHOUT_LEDGER_MS) end
 end
 
+-- How the newest publish of a lineage has ended: beside the counter of the task, which outlives all of their ledgers. They may be closed out of their order.
+local function lineage_ended(task, lineage, seq, outcome)
+  local last = redis.call('HGET', task, 'ended:' .. lineage)
+  if last and tonumber(string.match(last, '^%d+')) > tonumber(seq) then return end
+  redis.call('HSET', task, 'ended:' .. lineage, seq .. ' ' .. outcome)
+end
+
 -- The fields of a command: of its entry, or when that is gone, as it was dispatched; else nil.
 local function command_fields(stream, entry, job)
   local fields = entry_fields(stream, entry)

@@ -32,23 +32,27 @@ end)
 redis.register_function('csb1_resolved', function(keys, args)
   local job, run, task, open, results, retrying, closed, retry_job = unpack(keys)
   local group, entry, result, publish, tombstone, now, outcome, due, most = unpack(args)
-  local phase, winner = unpack(redis.call('HMGET', job, 'phase', 'winner'))
+  local phase, winner, seq, lineage, came = unpack(redis.call('HMGET', job, 'phase', 'winner', 'seq', 'lineage', 'retry_came'))
   redis.call('XACK', results, group, entry)
   if winner ~= result then return { 'superseded' } end
   if phase == 'closed' then return { 'repeated' } end
+  if outcome == 'RETRY' and came and came ~= 'DISPATCHED' then outcome = came end
   redis.call('HSET', job, 'phase', 'closed', 'closed_at', now, 'outcome', outcome)
-  if outcome == 'RETRY' and redis.call('EXISTS', retry_job) == 0 then
-    redis.call('ZADD', retrying, due, publish)
-  else
-    redis.call('PEXPIRE', job, tombstone)
-  end
+  redis.call('HSET', job, 'keep', tombstone)
+  lineage_ended(task, lineage, seq, outcome)
+  local awaited = outcome == 'RETRY' and not came and redis.call('EXISTS', retry_job) == 0
+  if awaited then redis.call('ZADD', retrying, due, publish) else redis.call('PEXPIRE', job, tombstone) end
   redis.call('ZADD', closed, now, publish)
   redis.call('ZREMRANGEBYRANK', closed, 0, -1 - most)
   redis.call('PEXPIRE', run, tombstone)
   redis.call('ZREM', open, publish)
   -- The counter outlives every open publish of the task id (its retry is sent before it is closed), and every tombstone: a later run must not
   -- reuse a run number.
-  if redis.call('HINCRBY', task, 'open', -1) <= 0 then redis.call('PEXPIRE', task, 2 * tonumber(tombstone)) end
+  local kept_until = math.max(tonumber(redis.call('HGET', task, 'kept_until') or 0), now + 2 * tombstone)
+  redis.call('HSET', task, 'kept_until', kept_until)
+  if redis.call('HINCRBY', task, 'open', -1) <= 0 then
+    if not awaited then redis.call('PEXPIREAT', task, kept_until) end
+  end
   return { 'closed' }
 end)
 

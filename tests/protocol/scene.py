@@ -53,11 +53,26 @@ class Scene:
     # ------------------------------------------------------------------------------------------------------------------------------- dispatch
 
     def dispatch(
-        self, publish: str = "p1", *, task: str = "t1", lineage: str | None = None, retries: int = 0, expires_at: datetime | None = None
+        self,
+        publish: str = "p1",
+        *,
+        task: str = "t1",
+        lineage: str | None = None,
+        retries: int = 0,
+        expires_at: datetime | None = None,
+        at_most_once: bool = False,
+        parent: str = "",
     ) -> Dispatched:
-        command = Command(type="lab.run", task_id=task, callback_stream=self.results, data={"n": 1}, expires_at=expires_at)
+        command = Command(type="lab.run", task_id=task, callback_stream=self.results, data={"n": 1}, expires_at=expires_at, at_most_once=at_most_once)
         step = dispatching.dispatch(
-            self.keys, self.service, command, publish_id=publish, lineage=lineage or publish, retries=retries, context=f"ctx of {publish}"
+            self.keys,
+            self.service,
+            command,
+            publish_id=publish,
+            lineage=lineage or publish,
+            retries=retries,
+            context=f"ctx of {publish}",
+            parent=parent,
         )
         return self.do(step)
 
@@ -174,11 +189,11 @@ class Scene:
         )
         return self.do(step)
 
-    def close(self, publish: str = "p1", *, task: str = "t1") -> str:
+    def close(self, publish: str = "p1", *, task: str = "t1", outcome: str = "SUCCESS", retry: str = "", tombstone: timedelta = TOMBSTONE) -> str:
         """Read, begin and resolve the next result; its entry."""
         entry = self.read_result()[0]
         assert self.begin(publish, entry).verdict == "won"
-        assert self.resolved(publish, entry, task=task) == "closed"
+        assert self.resolved(publish, entry, task=task, outcome=outcome, retry=retry, tombstone=tombstone) == "closed"
         return entry
 
     # --------------------------------------------------------------------------------------------------------------------------------- manage
