@@ -116,8 +116,13 @@ class Resumer:
         if not request.ignore_result:
             told = {"reason": error.reason, "message": error.message, "dead_letter_id": error.dead_letter_id, "deliveries": error.deliveries}
             store_state(request, DEAD_LETTERED, told | {"worker": won.result.worker})
-        step = dead_letters.park(self.connection.keys, won.publish_id, results=won.stream, group=self.group, entry=won.entry)
-        self.connection.call(step, patience_seconds=self.connection.settings.dispatch_patience_seconds)
+        step = dead_letters.park(
+            self.connection.keys, won.publish_id, task_id=won.result.task_id, results=won.stream, group=self.group, entry=won.entry
+        )
+        verdict = self.connection.call(step, patience_seconds=self.connection.settings.dispatch_patience_seconds)
+        if verdict == "cancelled":
+            logger.info("task %s was revoked meanwhile; it isn't parked", won.result.task_id)
+            return
         logger.warning(
             "task %s is parked (%s), it waits for an operator: celery streams dead redrive %s, or discard",
             won.result.task_id,

@@ -61,8 +61,10 @@ class Scene:
         retries: int = 0,
         expires_at: datetime | None = None,
         max_backlog: int | None = None,
+        at_most_once: bool = False,
+        parent: str = "",
     ) -> Dispatched:
-        command = Command(type="lab.run", task_id=task, callback_stream=self.results, data={"n": 1}, expires_at=expires_at)
+        command = Command(type="lab.run", task_id=task, callback_stream=self.results, data={"n": 1}, expires_at=expires_at, at_most_once=at_most_once)
         step = dispatching.dispatch(
             self.keys,
             self.service,
@@ -72,11 +74,12 @@ class Scene:
             retries=retries,
             context=f"ctx of {publish}",
             max_backlog=max_backlog,
+            parent=parent,
         )
         return self.do(step)
 
     def set_flag(self, task: str = "t1") -> None:
-        self.client.set(self.keys.cancel_flag(task), "1", px=LONG)
+        self.client.set(self.keys.cancel_flag(task), self.nonce(), px=LONG)
 
     # ------------------------------------------------------------------------------------------------------------------------------------ run
 
@@ -188,11 +191,11 @@ class Scene:
         )
         return self.do(step)
 
-    def close(self, publish: str = "p1", *, task: str = "t1") -> str:
+    def close(self, publish: str = "p1", *, task: str = "t1", outcome: str = "SUCCESS", retry: str = "", tombstone: timedelta = TOMBSTONE) -> str:
         """Read, begin and resolve the next result; its entry."""
         entry = self.read_result()[0]
         assert self.begin(publish, entry).verdict == "won"
-        assert self.resolved(publish, entry, task=task) == "closed"
+        assert self.resolved(publish, entry, task=task, outcome=outcome, retry=retry, tombstone=tombstone) == "closed"
         return entry
 
     # --------------------------------------------------------------------------------------------------------------------------------- manage
