@@ -151,7 +151,7 @@ async def test_one_whose_key_may_be_forgotten_is_left_to_people(make_bus: MakeBu
 async def test_a_spool_that_takes_nothing_leaves_the_message_with_its_sender(make_bus: MakeBus, tmp_path: Path) -> None:
     tmp_path.joinpath("file").touch()
     async with make_bus(redis_url=AWAY, spool_dir=tmp_path / "file" / "spool") as bus:
-        with pytest.raises(NotSent, match="nor can it be kept in the spool: .*Not a directory") as caught:
+        with pytest.raises(NotSent, match=r"nor can it be kept in the spool: .*Not a directory") as caught:
             await bus.send_with_retry(STREAM, event(1), max_retries=0, idempotency_key="mine")
     assert caught.value.idempotency_key == "mine"
 
