@@ -6,8 +6,8 @@
 redis.register_function('csb1_send_once', function(keys, args)
   local sent, stream = unpack(keys)
   local life, cap = unpack(args)
-  local known = redis.call('GET', sent)
-  if known then return { 'known', known } end
+  local earlier = redis.call('GET', sent)
+  if earlier then return { 'known', earlier } end
   local entry = xadd(stream, from(args, 3))
   redis.call('SET', sent, entry, 'PX', life)
   if cap ~= '' then redis.call('XTRIM', stream, 'MAXLEN', '~', cap) end
