@@ -18,6 +18,7 @@ from streams.jobs import running
 from streams.jobs.backoff import Backoff
 from streams.jobs.messages import DeadReason, JobErrorInfo, Result, ResultStatus
 from streams.jobs.running import Delivery
+from workers import instrumentation
 from workers.decision import Drop, Finish, HandBack, RunAgain, StopReason, decide
 from workers.errors import Retryable
 from workers.folder import folder_name
@@ -79,6 +80,7 @@ class JobRun:
                 pid=self.pid,
             ),
         )
+        instrumentation.taken_up(self.delivery, taken)
         if taken.verdict != "run":
             return taken.verdict
         self.token, self.number, self.started_at = taken.token, taken.delivery, utc_now()
@@ -89,7 +91,7 @@ class JobRun:
         try:
             outcome = await self._run_job(heartbeat)
             await heartbeat.last()
-            return await self._report(outcome)
+            return instrumentation.ended(self.delivery, await self._report(outcome), self.started_at)
         finally:
             for task in (beating, limits):
                 task.cancel()
@@ -189,7 +191,7 @@ class JobRun:
     async def _again(self, error: JobErrorInfo, reason: DeadReason) -> str:
         delay = self.backoff.delay(self.number)
         logger.warning("%s: %s: %s", self, error.type, error.message)
-        return await insist_async(
+        verdict = await insist_async(
             self.client,
             running.retry_later(
                 self.settings.keys,
@@ -203,6 +205,7 @@ class JobRun:
                 pid=self.pid,
             ),
         )
+        return instrumentation.parked(self.delivery.service.name, reason, verdict)
 
     async def _finish(self, status: ResultStatus, *, data: Any = None, error: JobErrorInfo | None = None) -> str:
         result = self._result(status, data, error)
