@@ -17,7 +17,7 @@ from typing import Any, Final
 from celery import signals
 
 from bridge.connection import Connection
-from bridge.errors import DeadLettered, PoisonCommand
+from bridge.errors import DeadLettered, PoisonCommand, RemoteError
 from bridge.notices import Message, Notice, group
 from bridge.settings import Occasion
 from bridge.watching import VerdictWatch
@@ -171,8 +171,10 @@ def tell(notice: Notice) -> None:
 
 def tell_failed(task_name: str, task_id: str, error: BaseException) -> None:
     """A task became FAILURE. A dead letter is told of by itself."""
-    if not isinstance(error, DeadLettered | PoisonCommand):
-        tell(Notice(Occasion.FAILED, f"{task_name}: {type(error).__name__}", f"{task_id}: {error}"))
+    if isinstance(error, DeadLettered | PoisonCommand):
+        return
+    kind, text = (error.type, error.message) if isinstance(error, RemoteError) else (type(error).__name__, str(error))
+    tell(Notice(Occasion.FAILED, f"{task_name}: {kind}", f"{task_id}: {text}"))
 
 
 def tell_dead_letter(service_name: str, task_id: str, reason: str, error: str) -> None:
@@ -195,7 +197,8 @@ def _sender(urls: str) -> Callable[[Message], bool] | None:
     except ImportError:
         logger.error("NOTIFY_URLS is set, and apprise isn't installed: nobody is told. pip install 'celery-streams-bridge[notify]'")  # noqa: TRY400
         return None
-    logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)  # it logs URLs
+    for name in ("apprise", "urllib3.connectionpool"):  # they log URLs, or the part of them that is a token
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     notify = apprise.Apprise()
     for number, url in enumerate(wanted, 1):
         if not notify.add(url):
