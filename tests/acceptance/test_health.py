@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from streams.bus.topology import MANAGEMENT_CONSUMERS
 from tests.acceptance.stack import LAB, Process, Stack
 from tests.waiting import wait_until
 
@@ -89,6 +90,15 @@ def test_commands_that_wait_for_nobody_are_critical(stack: Stack, worker: Proces
     assert found["verdict"]["reasons"][0]["to_type"] == "python -m workers lab"
     assert stack.run_celery("streams", "lag", HEALTH_NOBODY_SECONDS="1").returncode == CRITICAL
     assert stack.run_celery("streams", "metrics", HEALTH_NOBODY_SECONDS="1").returncode == OK  # numbers only
+
+
+def test_a_bridge_that_has_nothing_to_do_is_alive(stack: Stack, worker: Process) -> None:
+    end(worker)
+    started = stack.redis.time()[0]
+    wait_until(lambda: stack.redis.time()[0] > started + 6)  # Redis 7.0 doesn't count its reads that find nothing
+    assert stack.redis.xinfo_consumers(LAB.results, MANAGEMENT_CONSUMERS)
+    code, found = health(stack)
+    assert (code, kinds(found)) == (OK, [])
 
 
 def test_a_server_that_cannot_be_asked_is_told_in_one_sentence_without_its_password(stack: Stack) -> None:
