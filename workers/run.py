@@ -19,6 +19,7 @@ from streams.bus.insist import insist_async
 from streams.jobs import running
 from streams.jobs.messages import DeadReason, JobErrorInfo, Result, ResultStatus
 from streams.jobs.running import Delivery
+from workers import instrumentation
 from workers.decision import Drop, Finish, HandBack, RunAgain, StopReason, decide
 from workers.errors import Retryable
 from workers.folder import folder_name
@@ -84,6 +85,7 @@ class JobRun:
                 pid=self.pid,
             ),
         )
+        instrumentation.taken_up(self.delivery, taken)
         if taken.verdict != "run":
             return taken.verdict
         self.token, self.number, self.started_at = taken.token, taken.delivery, utc_now()
@@ -93,7 +95,7 @@ class JobRun:
         try:
             outcome = await self._run_in_room(heartbeat, alone=is_suspect(taken.crashes, self.number, self.settings.max_deliveries))
             await heartbeat.last()
-            return await self._report(outcome)
+            return instrumentation.ended(self.delivery, await self._report(outcome), self.started_at)
         finally:
             beating.cancel()
             await asyncio.gather(beating, return_exceptions=True)
@@ -218,7 +220,7 @@ class JobRun:
     async def _again(self, error: JobErrorInfo, reason: DeadReason) -> str:
         delay = self.backoff.delay(self.number)
         logger.warning("%s: %s: %s", self, error.type, error.message)
-        return await insist_async(
+        verdict = await insist_async(
             self.client,
             running.retry_later(
                 self.settings.keys,
@@ -232,6 +234,7 @@ class JobRun:
                 pid=self.pid,
             ),
         )
+        return instrumentation.parked(self.delivery.service.name, reason, verdict)
 
     async def _finish(self, status: ResultStatus, *, data: Any = None, error: JobErrorInfo | None = None) -> str:
         result = self._result(status, data, error)

@@ -21,6 +21,7 @@ from streams.jobs.messages import Command, DeadReason, JobErrorInfo, WorkerStatu
 from streams.jobs.orders import MOST_AT_A_TIME, Order, OrderKind
 from streams.jobs.running import Delivery
 from streams.redact import without_password
+from workers import instrumentation
 from workers.decision import StopReason
 from workers.handlers import HANDLERS
 from workers.naming import worker_name
@@ -82,9 +83,12 @@ class WorkerRuntime:
         await self.jobs.prepare()
         logger.info("%s: %d at a time, as %s, at %s", self.service.name, self.concurrency, self.consumer, without_password(self.settings.redis_url))
         try:
-            async with Presence(self.client, self._announcement, self._obey, consumer=self.consumer, every_seconds=self.settings.heartbeat_seconds):
-                await self._work()
-                await self._drain()
+            metrics = instrumentation.exposed(self.settings, self.service.name, active=lambda: len(self._runs), concurrency=lambda: self.concurrency)
+            presence = Presence(self.client, self._announcement, self._obey, consumer=self.consumer, every_seconds=self.settings.heartbeat_seconds)
+            with metrics:
+                async with presence:
+                    await self._work()
+                    await self._drain()
         finally:
             await self.jobs.close()
             await self.client.aclose()
@@ -243,4 +247,4 @@ class WorkerRuntime:
             worker=self.name,
             pid=os.getpid(),
         )
-        return await insist_async(self.client, step)
+        return instrumentation.parked(self.service.name, reason, await insist_async(self.client, step))

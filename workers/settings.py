@@ -30,6 +30,10 @@ class WorkerSettings(StreamsSettings):
     default_time_limit_seconds: float | None = Field(default=None, validation_alias="WORKER_TIME_LIMIT_SECONDS", gt=0)
     """For commands that name no `time_limit` themselves."""
 
+    metrics_port: int | None = Field(default=None, validation_alias="WORKER_METRICS_PORT", ge=0, le=65_535)
+    """Prometheus scrapes it here; None is off, 0 any free port (the log says which)."""
+    metrics_address: str = Field(default="127.0.0.1", validation_alias="WORKER_METRICS_ADDRESS", min_length=1)
+
     def make_places(self) -> None:
         """Make the jobs folder, and see that the artifact store exists.
 
