@@ -207,7 +207,7 @@ class Scene:
     def cancel(self, publish: str = "p1", *, waiting_only: bool = False) -> str:
         return self.do(managing.cancel(self.keys, self.service, publish, waiting_only=waiting_only))
 
-    def repair(self, publish: str = "p1", *, task: str = "t1", attempt: int = 1, max_deliveries: int = 3) -> str:
+    def repair(self, publish: str = "p1", *, task: str = "t1", attempt: int = 1, max_deliveries: int = 3, answered_up_to: str = "") -> str:
         step = managing.repair(
             self.keys,
             self.service,
@@ -217,6 +217,7 @@ class Scene:
             callback_stream=self.results,
             results_group=MANAGEMENT_CONSUMERS,
             max_deliveries=max_deliveries,
+            answered_up_to=answered_up_to,
         )
         return self.do(step)
 
