@@ -7,7 +7,7 @@ app = connect(Celery("myproj", broker=REDIS, backend=REDIS))
 
 from bridge.configuration import check_configuration
 from bridge.connect import connect
-from bridge.errors import BadPayload, DeadLettered, EagerUnavailable, JobError, NotMappable, PoisonCommand, RemoteError
+from bridge.errors import BadPayload, DeadLettered, EagerUnavailable, JobError, NotMappable, PoisonCommand, RemoteError, UncertainOutcome
 from bridge.findings import Finding, Severity
 from bridge.job_info import JobInfo, Progress, Stage
 from bridge.task import StreamTask
@@ -26,6 +26,7 @@ __all__ = [
     "Severity",
     "Stage",
     "StreamTask",
+    "UncertainOutcome",
     "check_configuration",
     "connect",
 ]

@@ -18,14 +18,14 @@ from celery.utils.time import maybe_iso8601, maybe_make_aware
 from kombu.utils.json import dumps
 from pydantic import BaseModel
 
-from bridge import identity
+from bridge import identity, payload_changes
 from bridge.celery_internals.dispatching import SentBack
 from bridge.celery_internals.resuming import context_of
 from bridge.celery_internals.servers import is_server_away
 from bridge.configuration import refuse_what_loses_jobs
 from bridge.connection import Connection
 from bridge.states import DISPATCHED
-from streams.bus.codec import encode_json
+from streams.bus.codec import encode_json, to_json_safe
 from streams.errors import PayloadTooLarge
 from streams.jobs import dispatching
 from streams.jobs.messages import Command
@@ -54,10 +54,11 @@ def dispatch(task: Task, payload: Any) -> dispatching.Dispatched:
         type=task.command,
         task_id=request.id,
         callback_stream=connection.keys.stream(service.results),
-        data=_plain(task, payload, connection.settings.max_message_bytes),
+        data=_plain(task, payload, connection.settings.max_message_bytes, getattr(request, payload_changes.HEADER, None)),
         time_limit=hard or task.time_limit or task.app.conf.task_time_limit,
         soft_time_limit=soft or task.soft_time_limit or task.app.conf.task_soft_time_limit,
         expires_at=_moment(task, request.expires),
+        at_most_once=task.at_most_once,
     )
     step = dispatching.dispatch(
         connection.keys,
@@ -68,6 +69,8 @@ def dispatch(task: Task, payload: Any) -> dispatching.Dispatched:
         retries=request.retries or 0,
         context=dumps(context_of(request)),
         lane=getattr(request, LANE, None) or task.lane,
+        parent=getattr(request, identity.PARENT, None) or "",
+        tombstone=connection.settings.tombstone,
     )
     try:
         dispatched = connection.call(step, patience_seconds=connection.settings.dispatch_patience_seconds)
@@ -88,8 +91,10 @@ def was_dispatched(task: Task, message: Mapping[str, Any]) -> bool:
     return bool(connection.client.exists(connection.keys.job(publish_id)))
 
 
-def _plain(task: Task, payload: Any, limit: int) -> Any:
+def _plain(task: Task, payload: Any, limit: int, changes: Mapping[str, Any] | None) -> Any:
     data = payload.model_dump(mode="json") if isinstance(payload, BaseModel) else payload
+    if changes:  # of a redriven task: this is a retry of it
+        data = payload_changes.changed(to_json_safe(data), changes)
     size = len(encode_json(data))
     if size > limit:
         raise PayloadTooLarge(

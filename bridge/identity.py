@@ -18,6 +18,9 @@ PUBLISH_ID: Final = "publish_id"
 LINEAGE: Final = "publish_lineage"
 """The publish id of the first of a row of retries."""
 
+PARENT: Final = "publish_parent"
+"""The publish that a retry is one of."""
+
 _NAMESPACE: Final = uuid.UUID("6f2b7a52-9d3f-5c1e-8a44-3c6e2a9f71d0")
 
 
@@ -99,9 +102,11 @@ def stamp(headers: dict[str, Any], unlocked: Chord | None = None) -> None:
     parent, chord, run = headers.get(PUBLISH_ID), _chord.get() or unlocked, _current.get()
     if parent and retries:
         # A retry inherits its parent's headers, and stays in its lineage.
-        headers[PUBLISH_ID] = derived(parent, "retry", retries)
+        headers[PUBLISH_ID] = retry_of(str(parent), retries)
         headers[LINEAGE] = headers.get(LINEAGE) or parent
+        headers[PARENT] = parent
         return
+    headers.pop(PARENT, None)
     if chord is not None:
         chord.sent += 1
         publish_id = derived("chord", chord.group_id, chord.sent)
@@ -111,6 +116,11 @@ def stamp(headers: dict[str, Any], unlocked: Chord | None = None) -> None:
     else:
         publish_id = uuid.uuid4().hex
     headers[PUBLISH_ID] = headers[LINEAGE] = publish_id
+
+
+def retry_of(publish_id: str, retries: int) -> str:
+    """The publish id of a publish's retry, given the number that Celery gives to that."""
+    return derived(publish_id, "retry", retries)
 
 
 def with_task_ids(signatures: Sequence[Any] | None, *parts: object) -> list[Any] | None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import contextvars
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, ClassVar, Final, NoReturn
+from typing import Any, ClassVar, Final, Literal, NoReturn
 
 from pydantic import ValidationError
 
@@ -40,6 +40,11 @@ class StreamTask(TwoPhaseTask):
     """Type of the command, which names the handler there."""
     lane: ClassVar[str | None] = None
     """Of the service's lanes; None is its default. A call may name another: `apply_async(lane="urgent")`, `signature.set(lane="urgent")`."""
+    at_most_once: ClassVar[bool] = False
+    """Never run a job a second time when it isn't known what became of the first run: it fails with `UncertainOutcome`. For what moves money."""
+    on_dead_letter: ClassVar[Literal["fail", "park"]] = "fail"
+    """What becomes of a task whose command is a dead letter, once Celery wouldn't retry it. `fail`: FAILURE. `park`: DEAD_LETTERED, until an operator redrives
+    it (it then goes on as if nothing had happened) or discards it (FAILURE): `celery -A tasks streams dead`. `get()`, its chord and its chain wait."""
     build_payload: ClassVar[Callable[..., Any]]
     """The decorated function, or the `run` of a class."""
 
@@ -62,6 +67,8 @@ class StreamTask(TwoPhaseTask):
                     f"bridged task {getattr(cls, 'name', None) or cls.__name__} needs {name}=...: "
                     "@app.task(base=StreamTask, service='backtesting', command='backtest.run')"
                 )
+        if cls.on_dead_letter not in {"fail", "park"}:
+            raise TypeError(f"{getattr(cls, 'name', None) or cls.__name__}: on_dead_letter is 'fail' or 'park', not {cls.on_dead_letter!r}")
         build = cls.build_payload = cls.__dict__["run"]
         cls.run = _run_of(build)  # type: ignore[method-assign]
 

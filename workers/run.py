@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -22,12 +23,13 @@ from workers.decision import Drop, Finish, HandBack, RunAgain, StopReason, decid
 from workers.errors import Retryable
 from workers.folder import folder_name
 from workers.heartbeat import Heartbeat
-from workers.outcome import Failed, LogLine, Outcome, Progress
+from workers.outcome import Cancelled, Failed, LogLine, Outcome, Progress
 from workers.process import ChildServerError
 from workers.request import JobRequest
 from workers.running_job import RunningJob
 from workers.settings import WorkerSettings
 from workers.starting import JobStarter
+from workers.suspects import Room, is_suspect
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +47,7 @@ class JobRun:
     settings: WorkerSettings
     jobs: JobStarter
     delivery: Delivery
+    room: Room
     worker: str
     pid: int = field(default_factory=os.getpid)
     backoff: Backoff = field(default_factory=Backoff)
@@ -56,6 +59,8 @@ class JobRun:
     _stop: StopReason | None = None
     _soft_limit_passed: bool = False
     _stopping: asyncio.Task[None] | None = None
+    _entering: asyncio.Task[None] | None = None
+    """While it waits for its place in the room."""
 
     def __str__(self) -> str:
         """As the log names it."""
@@ -85,21 +90,21 @@ class JobRun:
         logger.info("%s: started", self)
         heartbeat = Heartbeat(self.client, self.settings, self.delivery, self.token, self.worker, self.pid, str(self))
         beating = asyncio.create_task(heartbeat.keep(self._on_verdict))
-        limits = asyncio.create_task(self._enforce_limits())
         try:
-            outcome = await self._run_job(heartbeat)
+            outcome = await self._run_in_room(heartbeat, alone=is_suspect(taken.crashes, self.number, self.settings.max_deliveries))
             await heartbeat.last()
             return await self._report(outcome)
         finally:
-            for task in (beating, limits):
-                task.cancel()
-            await asyncio.gather(beating, limits, return_exceptions=True)
+            beating.cancel()
+            await asyncio.gather(beating, return_exceptions=True)
 
     def stop(self, reason: StopReason) -> None:
         """End the run: the job is asked, then told, then killed. The first reason counts."""
         if self._stop is not None:
             return
         self._stop = reason
+        if self._entering is not None:
+            self._entering.cancel()
         if self._job is not None:
             self._stopping = asyncio.create_task(self._stop_job(self._job))
 
@@ -108,6 +113,27 @@ class JobRun:
             job.kill()
         else:
             await job.stop(self.settings.cancel_grace_seconds, reason=str(self._stop))
+
+    async def _run_in_room(self, heartbeat: Heartbeat, *, alone: bool) -> Outcome:
+        """Wait for its place, and run it there within its limits. Its lease is renewed all the while."""
+        if alone:
+            logger.warning("%s: its worker has died under it before; it runs alone, and nothing else begins meanwhile", self)
+        async with AsyncExitStack() as place:
+            self._entering = asyncio.create_task(place.enter_async_context(self.room.entered(alone=alone)))
+            try:
+                await self._entering
+            except asyncio.CancelledError:
+                if self._stop is None:
+                    raise
+                return Cancelled(str(self._stop))
+            finally:
+                self._entering = None
+            limits = asyncio.create_task(self._enforce_limits())
+            try:
+                return await self._run_job(heartbeat)
+            finally:
+                limits.cancel()
+                await asyncio.gather(limits, return_exceptions=True)
 
     async def _run_job(self, heartbeat: Heartbeat) -> Outcome:
         command, directory = self.delivery.command, (self.settings.jobs_dir / folder_name(self.delivery.command.task_id)).absolute()
@@ -181,6 +207,9 @@ class JobRun:
                 return await self._finish(status, data=data, error=error)
             case RunAgain(error, reason):
                 return await self._again(error, reason)
+            case HandBack() if self.delivery.command.at_most_once and self._job is not None:
+                message = "its worker ended, and the job with it: how far it had come isn't known"
+                return await self._again(JobErrorInfo(type="HandedBack", message=message), DeadReason.UNCERTAIN)
             case HandBack():
                 return await insist_async(self.client, running.hand_back(self.settings.keys, self.delivery, self.token))
             case Drop():

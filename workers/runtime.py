@@ -28,6 +28,7 @@ from workers.presence import Presence, load_average, versions
 from workers.run import JobRun
 from workers.settings import WorkerSettings
 from workers.starting import JobStarter
+from workers.suspects import Room
 
 logger = logging.getLogger(__name__)
 
@@ -64,6 +65,7 @@ class WorkerRuntime:
             handed_back_idle_ms=running.HANDED_BACK_IDLE_MS // 2,
             in_order=True,
         )
+        self.room = Room()
         self.processed = 0
         self._runs: dict[asyncio.Task[None], JobRun | None] = {}
         self._stop = asyncio.Event()
@@ -133,7 +135,7 @@ class WorkerRuntime:
     async def _work(self) -> None:
         failures = 0
         while not self._stop.is_set():
-            free = self.concurrency - len(self._runs)
+            free = 0 if self.room.has_suspect else self.concurrency - len(self._runs)
             if free <= 0:
                 self._changed.clear()
                 await self._wait_for_any(asyncio.create_task(self._changed.wait()))
@@ -210,7 +212,7 @@ class WorkerRuntime:
             message = f"this {self.service.name} worker has no handler for {command.type!r}; it has: {known}"
             return await self._park(entry, DeadReason.UNKNOWN_TYPE, JobErrorInfo(type="UnknownCommand", message=message))
         delivery = Delivery(self.service, entry.stream, entry.id, self.consumer, command)
-        run = self._runs[task] = JobRun(self.client, self.settings, self.jobs, delivery, worker=self.name)
+        run = self._runs[task] = JobRun(self.client, self.settings, self.jobs, delivery, self.room, worker=self.name)
         return await run.execute()
 
     async def _park_when_hopeless(self, entry: Entry, error: Exception) -> None:

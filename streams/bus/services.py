@@ -33,6 +33,8 @@ class ServiceSpec(BaseModel):
     """Modules that register its handlers; only its workers import them."""
     lanes: tuple[Name, ...] = ()
     """The most urgent first; the last is the default."""
+    reap_after_seconds: float | None = Field(default=None, gt=0)
+    """For workers that don't claim what a dead one left, see `Service`."""
 
     @field_validator("lanes")
     @classmethod
@@ -65,7 +67,12 @@ def declare(services: Mapping[str, ServiceSpec]) -> None:
     """Make configured services known; what they say counts before what the code said of a service of that name. Idempotent."""
     for name, spec in services.items():
         known = SERVICES.get(name) or Service.named(name)
-        SERVICES[name] = replace(known, handlers=spec.handlers or known.handlers, lanes=spec.lanes or known.lanes)
+        SERVICES[name] = replace(
+            known,
+            handlers=spec.handlers or known.handlers,
+            lanes=spec.lanes or known.lanes,
+            reap_after_seconds=spec.reap_after_seconds or known.reap_after_seconds,
+        )
 
 
 def _from_file(path: Path) -> Any:

@@ -11,6 +11,10 @@ at the next. The keys that go with jobs:
 | task:<task_id>               | hash   | management | run counter, and which publish each run number belongs to    |
 | cancel:<task_id>             | string | management | a cancel that came before the dispatch; has a TTL            |
 | jobs:open                    | zset   | management | open publishes by dispatch time (ms), so that nobody SCANs   |
+| jobs:parked                  | zset   | management | publishes that wait for an operator (DEAD_LETTERED), by time   |
+| jobs:retrying                | zset   | management | publishes whose retry isn't dispatched yet, by its due time  |
+| jobs:closed                  | zset   | management | the last publishes that ended, by time                       |
+| dead:<service>               | hash   | management | what became of a dead letter, by its entry id                |
 | workers                      | hash   | management | what each stream worker last told of itself, by node name    |
 | orders:<consumer>            | stream | management | what one worker process is asked to do; has a TTL            |
 | answered:<ticket>            | string | management | which bridge answers a question of remote control; has a TTL |
@@ -45,10 +49,20 @@ class Service:
     """Names of its lanes, the most urgent first; the last is the default."""
     handlers: tuple[str, ...] = ()
     """Modules that register its handlers; only its workers import them."""
+    reap_after_seconds: float | None = None
+    """For workers that don't claim what a dead one left (in another language, say): after so long without a word the management side takes an entry away from
+    its consumer (protocol R11). It must be longer than the longest job, if the workers don't renew their hold. None: they claim."""
 
     @classmethod
     def named(
-        cls, name: str, *, status: str | None = None, group: str | None = None, lanes: tuple[str, ...] = (), handlers: tuple[str, ...] = ()
+        cls,
+        name: str,
+        *,
+        status: str | None = None,
+        group: str | None = None,
+        lanes: tuple[str, ...] = (),
+        handlers: tuple[str, ...] = (),
+        reap_after_seconds: float | None = None,
     ) -> Service:
         """A service by the standard grammar."""
         return cls(
@@ -60,6 +74,7 @@ class Service:
             group=group or f"{name}_workers",
             lanes=lanes,
             handlers=handlers,
+            reap_after_seconds=reap_after_seconds,
         )
 
     @property
@@ -165,6 +180,25 @@ class Keys:
     def open_jobs(self) -> str:
         """Open publishes by dispatch time."""
         return f"{self.prefix}jobs:open"
+
+    @property
+    def parked_jobs(self) -> str:
+        """Publishes that wait for an operator, by when they were parked."""
+        return f"{self.prefix}jobs:parked"
+
+    @property
+    def retrying_jobs(self) -> str:
+        """Publishes whose retry isn't dispatched yet, by when it is due."""
+        return f"{self.prefix}jobs:retrying"
+
+    @property
+    def closed_jobs(self) -> str:
+        """The last publishes that ended, by when."""
+        return f"{self.prefix}jobs:closed"
+
+    def fates(self, service_name: str) -> str:
+        """What became of a service's dead letters, by their entry ids."""
+        return f"{self.prefix}dead:{service_name}"
 
     @property
     def workers(self) -> str:

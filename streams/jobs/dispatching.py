@@ -6,6 +6,7 @@ Here as in `running`, `resolving` and `managing`: a pure, typed caller returns a
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 from streams.bus import clock
 from streams.bus.functions import FunctionCall, flat
@@ -25,9 +26,31 @@ class Dispatched:
 
 
 def dispatch(
-    keys: Keys, service: Service, command: Command, *, publish_id: str, lineage: str, retries: int, context: bytes | str, lane: str | None = None
+    keys: Keys,
+    service: Service,
+    command: Command,
+    *,
+    publish_id: str,
+    lineage: str,
+    retries: int,
+    context: bytes | str,
+    lane: str | None = None,
+    parent: str = "",
+    tombstone: timedelta = timedelta(days=7),
 ) -> FunctionCall[Dispatched]:
     """R3: remember the publish and send its command, once, on a lane of the service.
+
+    Args:
+        keys: of this deployment.
+        service: whose workers run it.
+        command: without `attempt` and `publish_id`, which are given here.
+        publish_id: of the message.
+        lineage: the first of its row of retries.
+        retries: Celery's.
+        context: what the bridge needs to resume the task.
+        lane: None is the service's default one.
+        parent: the publish that this one is a retry of.
+        tombstone: how long the ledger of that one is kept from now on.
 
     Raises:
         UnknownLane: the service has no such lane.
@@ -44,7 +67,21 @@ def dispatch(
             keys.cancel_flag(command.task_id),
             keys.stream(service.command_stream(lane)),
             command.callback_stream,
+            keys.retrying_jobs,
+            keys.job(parent or publish_id),
         ),
-        (publish_id, command.task_id, lineage, retries, clock.now_ms(), service.name, context, clock.moment(), *flat(fields)),
+        (
+            publish_id,
+            command.task_id,
+            lineage,
+            retries,
+            clock.now_ms(),
+            service.name,
+            context,
+            clock.moment(),
+            parent,
+            int(tombstone.total_seconds() * 1000),
+            *flat(fields),
+        ),
         lambda reply: Dispatched(str(reply[0]), int(reply[1]), str(reply[2])),
     )

@@ -1,8 +1,10 @@
-"""What the management side does beside the straight way (protocol R7, R10, R13); its functions are in `lua/40_manage.lua`."""
+"""What the management side does beside the straight way (protocol R7, R10, R11, R13); its functions are in `lua/40_manage.lua`."""
 
 from __future__ import annotations
 
 import signal
+from collections.abc import Mapping
+from datetime import timedelta
 
 from streams.bus import clock
 from streams.bus.functions import FunctionCall, flat, verdict
@@ -26,9 +28,47 @@ def promote(keys: Keys, service: Service, publish_id: str, *, stream: str | None
     )
 
 
-def cancel(keys: Keys, service_name: str, publish_id: str, *, waiting_only: bool = False, signum: int = signal.SIGTERM) -> FunctionCall[str]:
+def cancel(keys: Keys, service: Service, publish_id: str, *, waiting_only: bool = False, signum: int = signal.SIGTERM) -> FunctionCall[str]:
     """R10, for one publish. Returns `accepted`, `too late`, `unknown`, or with `waiting_only` also `running`."""
-    return FunctionCall("cancel", (keys.job(publish_id), keys.run(service_name, publish_id)), (int(waiting_only), int(signum)), str)
+    return FunctionCall(
+        "cancel",
+        (keys.job(publish_id), keys.run(service.name, publish_id), keys.open_jobs, keys.parked_jobs, keys.stream(service.results)),
+        (int(waiting_only), int(signum), publish_id, clock.now_ms(), clock.moment()),
+        str,
+    )
+
+
+def reap(
+    keys: Keys, service: Service, *, stream: str, entry: str, fields: Mapping[str, str], publish_id: str, min_idle: timedelta, max_deliveries: int
+) -> FunctionCall[str]:
+    """R11: take an entry away from a consumer that was silent for `min_idle`.
+
+    Args:
+        keys: of this deployment.
+        service: whose entry it is.
+        stream: full key of the command stream.
+        entry: its id.
+        fields: the command's; empty when it is gone.
+        publish_id: of the job.
+        min_idle: since the consumer was given it, or renewed it.
+        max_deliveries: after that many it is a dead letter.
+
+    Returns:
+        `reaped` (sent again), `dead_lettered`, `cancelled`, `resolved` or `vanished` (only acknowledged), `fresh` or `gone` (nothing done).
+    """
+    sender = {"schema": "1", "worker": "reaper"} | {name: fields[name] for name in ("task_id", "attempt", "publish_id") if fields.get(name)}
+    return FunctionCall(
+        "reap",
+        (
+            stream,
+            fields.get("callback_stream") or keys.stream(service.results),
+            keys.stream(service.dead_letters),
+            keys.job(publish_id),
+            keys.run(service.name, publish_id),
+        ),
+        (service.group, entry, int(min_idle.total_seconds() * 1000), max_deliveries, clock.moment(), *flat(sender)),
+        verdict,
+    )
 
 
 def repair(

@@ -97,10 +97,10 @@ local function group_floor(stream, info)
   return ms .. '-' .. string.format('%.0f', tonumber(seq) + 1)
 end
 
--- How a publish stands, for a worker that holds its entry: 'resolved' (or about to be), 'cancelled', 'open', or nil without a ledger.
+-- How a publish stands, for a worker that holds its entry: 'resolved' (or about to be, or parked), 'cancelled', 'open', or nil without a ledger.
 local function standing(job)
   local phase, winner, cancel = unpack(redis.call('HMGET', job, 'phase', 'winner', 'cancel'))
-  if phase == 'closed' or winner then return 'resolved' end
+  if phase == 'closed' or phase == 'parked' or winner then return 'resolved' end
   if cancel then return 'cancelled' end
   return phase and 'open' or nil
 end
@@ -119,12 +119,17 @@ local function command_fields(stream, entry, job)
   return packed and cmsgpack.unpack(packed) or nil
 end
 
+-- A command that may run once only (S6): nobody runs it again when it isn't known what became of it.
+local function at_most_once(fields)
+  return fields ~= nil and field(fields, 'at_most_once') == 'true'
+end
+
 local SOURCE_FIELDS = { source_stream = 1, source_id = 1 }
 local DEAD_FIELDS = { source_stream = 1, source_id = 1, reason = 1, error = 1, deliveries = 1, worker = 1, first_failed_at = 1, last_failed_at = 1 }
 
--- Park a command (R6): the dead letter, and the `dead_lettered` result, together. The caller acknowledges.
+-- The dead letter of a command, and the `dead_lettered` result, together (R6). The caller acknowledges.
 -- `sender` are the flat fields common to a result of this worker: schema, task_id, attempt, publish_id, worker, pid.
-local function park(dead, results, run, stream, entry, fields, reason, failure, deliveries, at, sender)
+local function write_dead_letter(dead, results, run, stream, entry, fields, reason, failure, deliveries, at, sender)
   local first = redis.call('HGET', run, 'first_failed_at') or at
   local letter = xadd(dead, joined(without(fields, DEAD_FIELDS), {
     'source_stream', stream, 'source_id', entry, 'reason', reason, 'error', failure, 'deliveries', deliveries,

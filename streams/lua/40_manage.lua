@@ -1,4 +1,4 @@
--- What the management side does beside the straight way: R7 promote_due, R10 cancel, R13 repair, R14 trim; and what it counts.
+-- What the management side does beside the straight way: R7 promote_due, R10 cancel, R11 reap, R13 repair, R14 trim; and what it counts.
 
 -- R7: a delayed command goes back onto its stream; one counter, never reset.
 -- KEYS: commands, delayed, job, run
@@ -18,12 +18,17 @@ redis.register_function('csb1_promote', function(keys, args)
   return entry
 end)
 
--- R10, for one publish of the task: accepted unless a result has already begun.
--- KEYS: job, run   ARGV: 1 when a job that a worker has taken up is to be left alone, else 0; the signal that stops it, for those who ask how
+-- R10, for one publish of the task: accepted unless a result has already begun. A parked one is released (R16).
+-- KEYS: job, run, open, parked, results
+-- ARGV: 1 when a job that a worker has taken up is to be left alone, else 0; the signal that stops it, for those who ask how; publish, now, moment
 redis.register_function('csb1_cancel', function(keys, args)
-  local job, run = unpack(keys)
+  local job, run, open, parked, results = unpack(keys)
   local phase, winner = unpack(redis.call('HMGET', job, 'phase', 'winner'))
   if not phase then return 'unknown' end
+  if phase == 'parked' then
+    release(job, open, parked, results, args[3], args[2], args[4], args[5])
+    return 'accepted'
+  end
   if phase ~= 'open' or winner then return 'too late' end
   if args[1] == '1' and redis.call('HEXISTS', run, 'token') == 1 then return 'running' end
   redis.call('HSET', job, 'cancel', args[2])
@@ -68,13 +73,52 @@ redis.register_function('csb1_repair', function(keys, args)
   -- A foreign worker may have run the lost entry: a repair counts as a delivery.
   local runs = redis.call('HINCRBY', run, 'runs', 1)
   local command = cmsgpack.unpack(redis.call('HGET', job, 'command'))
-  if runs >= tonumber(max) then
+  if runs >= tonumber(max) or at_most_once(command) then
     local failure = redis.call('HGET', run, 'failure') or cjson.encode({ type = 'CommandLost', message = 'the command vanished from its stream', retryable = false })
-    park(dead, results, run, commands, entry or '', command, 'exhausted', failure, runs, moment, from(args, 6))
+    local reason = at_most_once(command) and 'uncertain' or 'exhausted'
+    write_dead_letter(dead, results, run, commands, entry or '', command, reason, failure, runs, moment, from(args, 6))
     return { 'dead_lettered' }
   end
   redis.call('HSET', job, 'entry', xadd(commands, joined(without(command, { deliveries = 1 }), { 'deliveries', runs })))
   return { 'repaired' }
+end)
+
+-- R11, for a service whose workers don't claim: an entry whose consumer has been silent for too long is sent again, or is a dead letter.
+-- KEYS: commands, results, dead letters, job, run
+-- ARGV: group, entry, least idle time (ms), max deliveries, moment, then `sender`
+-- Returns {verdict}: reaped | dead_lettered | cancelled | resolved | vanished | fresh | gone
+redis.register_function('csb1_reap', function(keys, args)
+  local commands, results, dead, job, run = unpack(keys)
+  local group, entry, min_idle, max, moment = unpack(args)
+  local sender = from(args, 6)
+  local rows = redis.pcall('XPENDING', commands, group, entry, entry, 1)
+  if rows.err or not rows[1] then return { 'gone' } end
+  local idle, delivered = rows[1][3], rows[1][4]
+  if idle < tonumber(min_idle) then return { 'fresh' } end
+  local fields, stands = entry_fields(commands, entry), standing(job)
+  if stands == 'resolved' or not fields then -- a command that is gone is R13's
+    redis.call('XACK', commands, group, entry)
+    return { fields and 'resolved' or 'vanished' }
+  end
+  if stands == 'cancelled' then
+    local result = xadd(results, joined(sender, { 'status', 'cancelled', 'finished_at', moment }))
+    redis.call('HSET', run, 'result_id', result)
+    redis.call('XACK', commands, group, entry)
+    return { 'cancelled' }
+  end
+  local runs = math.max(tonumber(redis.call('HGET', run, 'runs') or 0), tonumber(field(fields, 'deliveries') or 0) + delivered)
+  redis.call('HSET', run, 'runs', runs)
+  keep_run(run, stands)
+  if runs >= tonumber(max) or at_most_once(fields) then
+    local failure = cjson.encode({ type = 'WorkerCrashed', message = 'each worker that took this job was silent for too long', retryable = false })
+    write_dead_letter(dead, results, run, commands, entry, fields, at_most_once(fields) and 'uncertain' or 'poison', failure, runs, moment, sender)
+    redis.call('XACK', commands, group, entry)
+    return { 'dead_lettered' }
+  end
+  local again = xadd(commands, joined(without(fields, { deliveries = 1 }), { 'deliveries', runs }))
+  if stands then redis.call('HSET', job, 'entry', again) end
+  redis.call('XACK', commands, group, entry)
+  return { 'reaped' }
 end)
 
 -- R14: cut at the lowest of what any group still has to deal with.

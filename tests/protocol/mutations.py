@@ -27,8 +27,10 @@ class Mutation:
 
 MUTATIONS: Final = (
     Mutation("dispatch knows no publish", "if known then", "if known and false then"),
-    Mutation("dispatch sees no flag", "redis.call('EXISTS', flag) == 1", "false"),
-    Mutation("the open ledger has a TTL", "redis.call('ZADD', open, now, publish)", "redis.call('PEXPIRE', job, 100000)"),
+    Mutation("dispatch sees no flag", "cancel and cancel ~= redis.call('HGET', task, 'pardon:' .. lineage)", "false"),
+    Mutation(
+        "the open ledger has a TTL", "redis.call('PERSIST', task)\n  redis.call('ZADD', open, now, publish)", "redis.call('PEXPIRE', job, 100000)"
+    ),
     Mutation(
         "take_up runs what is resolved", "if stands == 'resolved' then\n    redis.call('XACK', commands, group, entry)\n", "if false then\n", seed=125
     ),
@@ -50,7 +52,7 @@ MUTATIONS: Final = (
     Mutation("begin opens what is closed", "phase ~= 'open' or (winner and winner ~= result)", "winner and winner ~= result"),
     Mutation("begin sees no cancel", "ledger[1] or 0", "0"),
     Mutation("begin drops what lost", "if fields and verdict ~= 'repeated' then", "if false then", seed=128),
-    Mutation("resolved closes nothing", "redis.call('HSET', job, 'phase', 'closed', 'closed_at', now)", ""),
+    Mutation("resolved closes nothing", "redis.call('HSET', job, 'phase', 'closed', 'closed_at', now, 'outcome', outcome)", ""),
     Mutation("resolved lets the counter go", "if redis.call('HINCRBY', task, 'open', -1) <= 0 then", "if true then"),
     Mutation("SUCCESS isn't sticky", "if old[3] == 'SUCCESS' and success_is_stored() then return false end", ""),
     Mutation(

@@ -148,9 +148,29 @@ class Scene:
         )
         return self.do(step)
 
-    def resolved(self, publish: str, entry: str, *, task: str = "t1", tombstone: timedelta = TOMBSTONE) -> str:
+    def resolved(
+        self,
+        publish: str,
+        entry: str,
+        *,
+        task: str = "t1",
+        tombstone: timedelta = TOMBSTONE,
+        outcome: str = "SUCCESS",
+        retry: str = "",
+        retry_due_ms: int = 0,
+    ) -> str:
         step = resolving.resolved(
-            self.keys, self.service.name, publish, task, results=self.results, group=MANAGEMENT_CONSUMERS, entry=entry, tombstone=tombstone
+            self.keys,
+            self.service.name,
+            publish,
+            task,
+            results=self.results,
+            group=MANAGEMENT_CONSUMERS,
+            entry=entry,
+            outcome=outcome,
+            retry=retry,
+            retry_due_ms=retry_due_ms,
+            tombstone=tombstone,
         )
         return self.do(step)
 
@@ -168,7 +188,7 @@ class Scene:
         return self.do(step if now_ms is None else FunctionCall(step.name, step.keys, (step.args[0], now_ms), step.parse))
 
     def cancel(self, publish: str = "p1", *, waiting_only: bool = False) -> str:
-        return self.do(managing.cancel(self.keys, self.service.name, publish, waiting_only=waiting_only))
+        return self.do(managing.cancel(self.keys, self.service, publish, waiting_only=waiting_only))
 
     def repair(self, publish: str = "p1", *, task: str = "t1", attempt: int = 1, max_deliveries: int = 3) -> str:
         step = managing.repair(

@@ -66,7 +66,7 @@ def test_it_learns_of_a_cancel_and_cant_undo_it(scene: Scene, worker: Scene) -> 
     scene.dispatch()
     delivery = worker.read()
     token = worker.take_up(delivery).token
-    assert scene.do(managing.cancel(scene.keys, scene.service.name, "p1")) == "accepted"
+    assert scene.do(managing.cancel(scene.keys, scene.service, "p1")) == "accepted"
     assert worker.heartbeat(delivery, token) == "cancelled"
     with pytest.raises(redis.exceptions.NoPermissionError):
         worker.client.hset(worker.keys.job("p1"), "cancel", "")
@@ -75,7 +75,7 @@ def test_it_learns_of_a_cancel_and_cant_undo_it(scene: Scene, worker: Scene) -> 
 def test_it_cant_call_the_functions_of_management(scene: Scene, worker: Scene) -> None:
     scene.dispatch()
     with pytest.raises(redis.exceptions.NoPermissionError):
-        call(worker.client, managing.cancel(worker.keys, worker.service.name, "p1"))
+        call(worker.client, managing.cancel(worker.keys, worker.service, "p1"))
 
 
 def test_it_hears_orders_and_cant_give_them(scene: Scene, worker: Scene) -> None:
