@@ -1,11 +1,13 @@
 -- What a worker does with an entry of its service: R4 take_up, R5 heartbeat, R6 finish / retry_later / dead_letter, and the orderly hand_back.
+-- take_up and heartbeat work while the server is out of memory, as XREADGROUP and XCLAIM do: else each lease that passes meanwhile takes every running job from
+-- its live worker, and costs each command that a worker holds a delivery that never ran.
 
 -- R4, for the owner of the pending entry.
 -- KEYS: commands, results, dead letters, status, run
 -- ARGV: job, group, consumer, entry, nonce, max deliveries, now, expires at or '', deliveries the message carries, status cap, moment, then `sender`
 -- Returns {verdict, token, delivery, crashes}: run | lost | resolved | cancelled | expired | dead_lettered
 -- `crashes` are the runs before this one whose worker died, or lost its lease: not those that ended, whichever way, or were handed back.
-redis.register_function('csb1_take_up', function(keys, args)
+local function take_up(keys, args)
   local commands, results, dead, status, run = unpack(keys)
   local job, group, consumer, entry, nonce, max, now, expires, carried, cap, moment = unpack(args)
   local sender = from(args, 12)
@@ -57,13 +59,14 @@ redis.register_function('csb1_take_up', function(keys, args)
   keep_run(run, stands)
   try_xadd(status, 'MAXLEN', '~', cap, '*', unpack(joined(sender, { 'kind', 'started', 'at', moment })))
   return { 'run', tostring(token), tostring(delivery), crashes }
-end)
+end
+redis.register_function{ function_name = 'csb1_take_up', callback = take_up, flags = { 'allow-oom' } }
 
 -- R5: renew the lease, report progress if there is news, and learn whether the job was cancelled.
 -- KEYS: commands, status, run
 -- ARGV: job, group, consumer, entry, token, now, status cap, then the flat fields of a status message, or nothing
 -- Returns {verdict}: held | cancelled | lost
-redis.register_function('csb1_heartbeat', function(keys, args)
+local function heartbeat(keys, args)
   local commands, status, run = unpack(keys)
   local job, group, consumer, entry, token, now, cap = unpack(args)
   if not fenced(commands, group, entry, consumer, run, token) then return { 'lost' } end
@@ -82,7 +85,8 @@ redis.register_function('csb1_heartbeat', function(keys, args)
     end
   end
   return { cancel and 'cancelled' or 'held' }
-end)
+end
+redis.register_function{ function_name = 'csb1_heartbeat', callback = heartbeat, flags = { 'allow-oom' } }
 
 -- R6 finish: the result and the acknowledgement, one step. Sent again after a lost reply it answers the same.
 -- KEYS: commands, results, run
