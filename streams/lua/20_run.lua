@@ -45,8 +45,8 @@ local function take_up(keys, args)
   -- `expired` says that it never ran; of one that may run once only, and may have, nobody knows.
   if expires ~= '' and tonumber(expires) <= tonumber(now) and not once then return answer('expired') end
   if used_up then
-    local failure = redis.call('HGET', run, 'failure')
-    local reason = once and 'uncertain' or (failure and 'exhausted' or 'poison')
+    local failure, why = unpack(redis.call('HMGET', run, 'failure', 'failure_reason'))
+    local reason = once and 'uncertain' or (failure and (why or 'exhausted') or 'poison')
     return park_it(reason, failure
       or cjson.encode({ type = 'WorkerCrashed', message = 'each worker that ran this job died or lost its lease', retryable = false }), delivery - 1)
   end
@@ -120,6 +120,13 @@ redis.register_function('csb1_retry_later', function(keys, args)
   local verdict = 'delayed'
   redis.call('HSETNX', run, 'first_failed_at', moment)
   redis.call('HSET', run, 'failure', failure)
+  -- Poison is what took its worker or its process down each time: one run that ended by itself, and it isn't.
+  if reason == 'poison' then
+    redis.call('HSETNX', run, 'failure_reason', reason)
+    reason = redis.call('HGET', run, 'failure_reason')
+  else
+    redis.call('HSET', run, 'failure_reason', reason)
+  end
   if runs >= tonumber(max) or not fields then
     write_dead_letter(dead, results, run, commands, entry, fields or sender, reason, failure, runs, moment, sender)
     verdict = 'dead_lettered'
