@@ -116,13 +116,15 @@ class Scene:
         result = Result(task_id=command.task_id, attempt=command.attempt, publish_id=command.publish_id, status=status, data=data)
         return self.do(running.finish(self.keys, delivery, token, result))
 
-    def retry_later(self, delivery: Delivery, token: str, *, delay: timedelta = timedelta(0), max_deliveries: int = 3) -> str:
+    def retry_later(
+        self, delivery: Delivery, token: str, *, delay: timedelta = timedelta(0), max_deliveries: int = 3, reason: DeadReason = DeadReason.EXHAUSTED
+    ) -> str:
         step = running.retry_later(
             self.keys,
             delivery,
             token,
             ERROR,
-            reason=DeadReason.EXHAUSTED,
+            reason=reason,
             delay=delay,
             max_deliveries=max_deliveries,
             worker=f"lab@{delivery.consumer}",
