@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 import pytest
@@ -16,6 +17,8 @@ from streams.jobs.messages import ResultStatus
 from streams.jobs.orders import Order, OrderKind
 from tests.protocol.scene import Scene
 from tests.protocol.test_announce import announce
+from workers.housekeeping import Housekeeping
+from workers.settings import WorkerSettings
 
 COMMANDS = "hget hset hmget hincrby hexists hdel hsetnx exists persist pexpire xpending xadd xack xclaim xautoclaim xrange xreadgroup zadd"
 
@@ -89,3 +92,10 @@ def test_one_that_may_not_read_orders_is_still_heard_of(scene: Scene, worker: Sc
     step = FunctionCall("announce", (scene.status,), ("not its own", "not its own", "lab@here", "0-0", 10, "kind", "worker_online"), list)
     assert call(worker.client, step) == [[], ""]
     assert scene.client.xlen(scene.status) == 1
+
+
+def test_a_worker_can_ask_which_of_its_jobs_have_ended(scene: Scene, worker: Scene, tmp_path: Path) -> None:
+    scene.dispatch("open")
+    settings = WorkerSettings(streams_prefix=scene.keys.prefix, jobs_dir=tmp_path, artifacts_url=str(tmp_path))
+    house = Housekeeping(scene.service, settings)
+    assert [False, True] == [house._run_has_ended(worker.client, publish) for publish in ("open", "gone")]
