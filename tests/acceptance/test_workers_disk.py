@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,8 @@ import pytest
 from streams.embedded import EmbeddedServer
 from tests.acceptance.stack import Stack
 from tests.waiting import wait_until
+
+GIB = 2**30
 
 
 @pytest.fixture
@@ -38,6 +42,26 @@ def test_a_worker_without_room_takes_no_job_and_says_so_and_another_does_it(stac
     assert told(stack, "roomy@").get("refuses") is None
     stats = stack.caller.control.inspect(timeout=5).stats()
     assert {True, False} == {bool(row["refuses"]) for row in stats.values() if "refuses" in row}
+
+
+def test_a_worker_whose_disk_fills_up_stops_taking_jobs_and_goes_on_when_there_is_room(stack: Stack) -> None:
+    free = shutil.disk_usage(stack.directory).free
+    least = free - GIB  # of which others on this machine may take some meanwhile
+    worker = stack.worker(MIN_FREE_DISK=str(least))
+    stack.start(stack.celery(), stack.bridge(), worker)
+    assert {"value": 1} == stack.get(stack.send("echo", value=1))
+    filler = stack.directory / "filler"
+    try:
+        with filler.open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, 2 * GIB)
+        worker.wait_for("no new jobs are taken: JOBS_DIR has ")
+        waits = stack.send("echo", value=2)
+        stack.wait_for_states([waits], "DISPATCHED")
+    finally:
+        filler.unlink()
+    worker.wait_for("there is room on the disk again, jobs are taken")
+    assert {"value": 2} == stack.get(waits)
+    assert {1: 1} == stack.run_counts([waits])
 
 
 def test_the_folder_of_a_job_goes_when_its_time_has_come_and_that_of_a_running_one_stays(stack: Stack) -> None:
