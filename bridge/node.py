@@ -22,7 +22,7 @@ from bridge.resume import ChordClaimed, Resumer, WonResult
 from bridge.server_checks import findings_of_servers
 from bridge.stream_workers import NewsOfWorkers
 from bridge.upkeep_settings import Upkeeper
-from streams.bus.clients import CONNECTION_ERRORS, connect_async
+from streams.bus.clients import CONNECTION_ERRORS, connect_async, is_passing
 from streams.bus.functions import load_library
 from streams.bus.reader import Entry, GroupReader, ensure_group
 from streams.bus.topology import MANAGEMENT_CONSUMERS
@@ -118,8 +118,11 @@ class BridgeReader:
                     self._prepared = False  # it may come back empty
                     logger.warning("bridge: Redis at %s: %s: %s; trying again", without_password(settings.redis_url), type(exc).__name__, exc)
                     await asyncio.sleep(1.0)
-                except Exception:
-                    logger.exception("bridge: reading failed; trying again")
+                except Exception as exc:
+                    if is_passing(exc):
+                        logger.warning("bridge: the server can't serve now (%s); trying again", exc)
+                    else:
+                        logger.exception("bridge: reading failed; trying again")
                     await asyncio.sleep(1.0)
                 await self._wait_until_below(self.capacity)
             await self._wait_until_below(1)

@@ -15,6 +15,7 @@ from bridge.dead_letters import Letter, LetterState, lineage_of
 from bridge.payload_changes import HEADER, BadChange, changed
 from bridge.states import DISPATCHED
 from streams.bus.codec import decode_json, encode_json
+from streams.bus.functions import FunctionCall
 from streams.errors import DecodeError
 from streams.jobs import dead_letters
 from streams.jobs.messages import DeadReason
@@ -76,41 +77,65 @@ def redrive(connection: Connection, letter: Letter, *, changes: Mapping[str, Any
         return Done(letter, done=False, words=refusal(letter, uncertain=False) or "")
     if letter.state is LetterState.UNBRIDGED:
         return _resend(connection, letter, changes)
-    keys, publish = connection.keys, letter.fields.get("publish_id", "")
-    task_id, service, lineage, phase, stream, packed = connection.client.hmget(
-        keys.job(publish), ["task_id", "service", "lineage", "phase", "stream", "ctx"]
-    )
-    if task_id is None or service != letter.service.name or task_id != letter.task_id:
-        return Done(letter, done=False, words=_REFUSED["gone"])
-    new = identity.derived(keys.stream(letter.service.dead_letters), letter.id, "redrive")
-    context = _context(loads(str(packed)), new, str(lineage), keeps_chord=phase == "parked", changes=changes)
-    data = _changed(connection.call(dead_letters.command_of(keys, publish)), changes)
+    new = identity.derived(connection.keys.stream(letter.service.dead_letters), letter.id, "redrive")
     for _ in range(MOST_LOOKS):
-        seen, publishes = lineage_of(connection, str(task_id), str(lineage))
-        step = dead_letters.redrive(
-            keys,
-            letter.service,
-            publish,
-            new_publish_id=new,
-            task_id=str(task_id),
-            seen_seq=seen,
-            lineage_publishes=publishes,
-            stream=_stream(connection, letter, str(stream)),
-            context=dumps(context),
-            data=data,
-            dead_letter_id=letter.id,
-            tombstone=connection.settings.dead_letter_tombstone,
-        )
-        redriven = connection.call_patiently(step)
+        look = _Look.at(connection, letter)
+        if look is None:
+            return Done(letter, done=False, words=_REFUSED["gone"])
+        context = _context(look.context, new, look.lineage, keeps_chord=look.phase == "parked", changes=changes)
+        redriven = connection.call_patiently(_step(connection, letter, look, new, context, changes))
         if redriven.verdict != "changed":
             break
     if redriven.verdict not in {"sent", "duplicate"}:
         return Done(letter, done=False, words=_REFUSED.get(redriven.verdict, redriven.verdict))
     # Also of a repeat: whoever did it first may have died before this.
-    _store_dispatched(connection, context, identity.CurrentRun(new, redriven.lineage, redriven.seq, str(task_id)))
+    _store_dispatched(connection, context, identity.CurrentRun(new, redriven.lineage, redriven.seq, letter.task_id))
     if redriven.verdict == "duplicate":
         return Done(letter, done=False, words="it was redriven before")
-    return Done(letter, done=True, words=f"sent again as run {redriven.seq} of task {task_id}")
+    return Done(letter, done=True, words=f"sent again as run {redriven.seq} of task {letter.task_id}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What is known of a dead letter's publish, at one moment."""
+
+    publish: str
+    phase: str
+    lineage: str
+    stream: str
+    context: dict[str, Any]
+
+    @classmethod
+    def at(cls, connection: Connection, letter: Letter) -> _Look | None:
+        """None when its ledger is gone, or isn't that of this dead letter."""
+        publish = letter.fields.get("publish_id", "")
+        row: Any = connection.client.hmget(connection.keys.job(publish), ["task_id", "service", "lineage", "phase", "stream", "ctx"])
+        task_id, service, lineage, phase, stream, packed = row
+        if task_id is None or service != letter.service.name or task_id != letter.task_id:
+            return None
+        return cls(publish, phase, lineage, stream, loads(packed))
+
+
+def _step(
+    connection: Connection, letter: Letter, look: _Look, new: str, context: Mapping[str, Any], changes: Mapping[str, Any] | None
+) -> FunctionCall[dead_letters.Redriven]:
+    keys = connection.keys
+    seen_seq, publishes = lineage_of(connection, letter.task_id, look.lineage)
+    return dead_letters.redrive(
+        keys,
+        letter.service,
+        look.publish,
+        new_publish_id=new,
+        task_id=letter.task_id,
+        seen_seq=seen_seq,
+        seen_phase=look.phase,
+        lineage_publishes=publishes,
+        stream=_stream(connection, letter, look.stream),
+        context=dumps(context),
+        data=_changed(connection.call(dead_letters.command_of(keys, look.publish)), changes),
+        dead_letter_id=letter.id,
+        tombstone=connection.settings.dead_letter_tombstone,
+    )
 
 
 def discard(connection: Connection, letter: Letter) -> Done:

@@ -34,7 +34,7 @@ def missing_retries(connection: Connection, settings: ReconcilerSettings) -> Ite
             connection.client.zrem(keys.retrying_jobs, publish)
             continue
         stored = str(connection.app.backend.get_task_meta(task_id, cache=False)["status"])
-        if stored != states.RETRY and not ignores_result(str(context)):
+        if stored in states.READY_STATES and not ignores_result(str(context)):
             connection.call(resolving.retry_ended(keys, publish, str(task_id), outcome=stored, tombstone=connection.settings.tombstone))
             continue
         late = (clock.now_ms() - float(due)) / 60_000

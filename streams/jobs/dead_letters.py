@@ -52,6 +52,7 @@ def redrive(
     new_publish_id: str,
     task_id: str,
     seen_seq: int,
+    seen_phase: str,
     lineage_publishes: Sequence[str],
     stream: str,
     context: str,
@@ -68,6 +69,7 @@ def redrive(
         new_publish_id: derived from the dead letter, so that a repeat is known.
         task_id: of the job.
         seen_seq: the task's newest run number, as the caller saw it when it read the lineage.
+        seen_phase: of the publish, as the caller saw it when it made the context.
         lineage_publishes: the publishes of the same lineage, the newest last.
         stream: full key of the command stream.
         context: what the bridge needs to resume the task.
@@ -97,6 +99,7 @@ def redrive(
             publish_id,
             new_publish_id,
             seen_seq,
+            seen_phase,
             clock.now_ms(),
             clock.moment(),
             int(tombstone.total_seconds() * 1000),

@@ -51,16 +51,18 @@ end)
 
 -- R12: run it again under the same task id, as a new publish of its lineage.
 -- KEYS: job, run, task, open, parked, cancel flag, commands, new job, fates of dead letters, then the job of each publish of the lineage, the newest last
--- ARGV: publish, new publish, seq of the task as its caller saw it, now, moment, tombstone (ms), context, data of the command or '', dead letter id
+-- ARGV: publish, new publish, seq of the task and phase of the publish as the caller saw them, now, moment, tombstone (ms), context, data of the command or '',
+--   dead letter id
 -- Returns {verdict, seq, entry, lineage}: sent | duplicate | changed (look again) | gone | refused:<why>
 redis.register_function('csb1_redrive', function(keys, args)
   local job, run, task, open, parked, flag, commands, new_job, fates = unpack(keys)
-  local publish, new, seen, now, moment, tombstone, context, data, letter = unpack(args)
+  local publish, new, seen, seen_phase, now, moment, tombstone, context, data, letter = unpack(args)
   local done = redis.call('HMGET', new_job, 'seq', 'entry', 'lineage')
   if done[1] then return { 'duplicate', done[1], done[2] or '', done[3] } end
   local phase, task_id, lineage, retries, service, packed = unpack(redis.call('HMGET', job, 'phase', 'task_id', 'lineage', 'retries', 'service', 'command'))
   if not phase then return { 'gone' } end
-  if redis.call('HGET', task, 'seq') ~= seen then return { 'changed' } end
+  -- The context was made for that phase: with its chord if it was parked, whose part is counted if it was discarded meanwhile.
+  if redis.call('HGET', task, 'seq') ~= seen or phase ~= seen_phase then return { 'changed' } end
   local outcome = false
   for i = 10, #keys do
     local other, ended = unpack(redis.call('HMGET', keys[i], 'phase', 'outcome'))

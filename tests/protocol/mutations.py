@@ -26,7 +26,7 @@ class Mutation:
 
 
 MUTATIONS: Final = (
-    Mutation("dispatch knows no publish", "if known then", "if known and false then"),
+    Mutation("dispatch knows no publish", "if known then return { 'duplicate'", "if known and false then return { 'duplicate'"),
     Mutation("dispatch sees no flag", "cancel and cancel ~= redis.call('HGET', task, 'pardon:' .. lineage)", "false"),
     Mutation(
         "the open ledger has a TTL", "redis.call('PERSIST', task)\n  redis.call('ZADD', open, now, publish)", "redis.call('PEXPIRE', job, 100000)"

@@ -1,0 +1,33 @@
+"""The Celery app of the chaos tests: one kind of job, sent by tasks that differ in what Celery does after a failure.
+
+Every task is a bridged one. An ordinary task as a link may run twice after a bridge died, as its Celery message is sent at least once.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bridge import DeadLettered, RemoteError, StreamTask
+from tests.bridged_app import app
+
+COMMAND = "chaos.work"
+
+
+def _options(name: str, **options: Any) -> dict[str, Any]:
+    return {"base": StreamTask, "name": f"chaos.{name}", "service": "lab", "command": COMMAND, **options}
+
+
+def _payload(previous: dict[str, int] | None = None, *, value: int, **how: Any) -> dict[str, Any]:
+    """In a chain, what the task before gave is added."""
+    return {"value": value + (previous["value"] if previous else 0), **how}
+
+
+work = app.task(**_options("work"))(_payload)
+insisting = app.task(**_options("insisting", autoretry_for=(RemoteError,), max_retries=3, default_retry_delay=1))(_payload)
+retried = app.task(**_options("retried", autoretry_for=(DeadLettered,), max_retries=1, default_retry_delay=1))(_payload)
+
+
+@app.task(**_options("total"))
+def total(values: list[dict[str, int]], **how: Any) -> dict[str, Any]:
+    """The body of a chord."""
+    return {"value": sum(each["value"] for each in values), **how}
