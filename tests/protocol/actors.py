@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from random import Random
-from typing import Any
+from typing import Any, Final
 
 from bridge.states import BEGUN_RANK, DEAD_LETTERED, DISPATCHED, PROGRESS
 from streams.bus.topology import MANAGEMENT_CONSUMERS
@@ -16,6 +17,7 @@ from tests.protocol.scene import LONG, Row
 from tests.protocol.world import World, attempt_of, retry_of, task_of
 
 Actor = Iterator[None]
+LONG_AGO: Final = datetime(2020, 1, 1, tzinfo=UTC)
 
 
 def celery_worker(world: World, publish: str, pick: Random) -> Actor:
@@ -42,6 +44,8 @@ def stream_worker(world: World, delivery: Delivery, pick: Random) -> Actor:
         world.say(f"{who} can't run {publish}: {verdict}")
         world.dead += verdict == "dead_lettered"
         return
+    if publish in world.overdue:
+        delivery = replace(delivery, command=delivery.command.model_copy(update={"expires_at": LONG_AGO}))
     nonce = scene.nonce()
     taken = scene.take_up(delivery, nonce=nonce, max_deliveries=world.rules.max_deliveries)
     world.say(f"{who} takes up {publish}: {taken.verdict} {taken.token}")
@@ -65,7 +69,7 @@ def stream_worker(world: World, delivery: Delivery, pick: Random) -> Actor:
             return
         told_to_stop = told_to_stop or held == "cancelled"
     yield
-    ending = "cancelled" if told_to_stop else pick.choice(("ok", "ok", "ok", "fail", "again", "again", "back", "back"))
+    ending = "cancelled" if told_to_stop else pick.choice(world.rules.endings)
     if ending == "back" and world.rules.is_once(publish):
         ending = "again"  # what became of it isn't known: `workers.run` doesn't hand it back
     again = end_run(world, delivery, taken.token, ending, pick)
@@ -167,6 +171,8 @@ def park(world: World, publish: str, entry: str) -> Actor:
     verdict = world.scene.park(publish, entry)
     world.say(f"park {publish}: {verdict}")
     world.require((verdict == "parked") == is_open, "R15", f"{publish} is {verdict}")
+    pending = {row["message_id"] for row in world.scene.pending(world.scene.results, MANAGEMENT_CONSUMERS)}
+    world.require(entry not in pending, "R15", f"the result of {publish} isn't acknowledged")
     if verdict == "parked":
         world.parked.add(publish)
         world.check_open_ledgers()

@@ -228,6 +228,7 @@ class Scene:
             new_publish_id=new,
             task_id=task,
             seen_seq=seen.seq,
+            seen_phase=seen.phase,
             lineage_publishes=seen.publishes,
             stream=self.commands,
             context=f"ctx of {new}",

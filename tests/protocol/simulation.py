@@ -23,8 +23,11 @@ from tests.protocol.scene import FAR_MS, Row, Scene, rows
 from tests.protocol.world import Rules, Violation, World, parent_of, task_of
 
 Steps = list[tuple[str, int]]
+HEALTHY: Final = ("ok", "ok", "ok", "fail", "again", "again", "back", "back")
+SICKLY: Final = ("ok", "fail", "again", "again", "again", "again", "again", "back")
+"""Endings of runs: there are dead letters."""
 MOST_ROUNDS: Final = 60
-MOST_IDLE_STEPS: Final = 20
+MOST_IDLE_STEPS: Final = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +43,14 @@ class Scenario:
     def of_seed(cls, seed: int) -> Scenario:
         """Some kinds of steps are left out altogether and some are frequent, so that scenarios differ in kind."""
         pick = Random(seed)
+        sickly = pick.random() < 0.4
         rules = Rules(
-            max_deliveries=pick.choice((1, 2, 2, 3)),
+            max_deliveries=pick.choice((1, 1, 2) if sickly else (1, 2, 2, 3)),
             max_retries=pick.choice((0, 0, 1)),
             publishes=pick.choice((("a0",), ("a0",), ("a0", "b0"), ("a0", "b0", "c0"))),
             at_most_once=pick.choice((frozenset(), frozenset(), frozenset("a"), frozenset("abc"))),
             park=pick.random() < 0.5,
+            endings=SICKLY if sickly else HEALTHY,
         )
         weights = (Simulation.STRAIGHT.get(name) or pick.choice(Simulation.FREQUENCIES.get(name, (0, 2, 5))) for name in Simulation.STEPS)
         return cls(seed, rules, tuple(weights), pick.randint(15, 60))
@@ -194,6 +199,14 @@ class Simulation:
         if self.world.revokes[task] < 2:
             self.world.cancel(task)
 
+    def expire(self, pick: Random) -> None:
+        """Time passes."""
+        waiting = sorted(self.world.seqs.keys() - self.world.closed.keys() - self.world.overdue)
+        if waiting:
+            publish = pick.choice(waiting)
+            self.world.say(f"{publish} has expired")
+            self.world.overdue.add(publish)
+
     def reap(self, pick: Random) -> None:
         pending = [row["message_id"] for row in self.scene.pending()]
         if pending:
@@ -245,11 +258,12 @@ class Simulation:
             *(begin_dispatch, go_on, go_through, read_command, read_result),
             *(redeliver, crash, claim_command, restart_worker, foreign_read, claim_result, read_status, monitor_result),
             *(promote, repair, trim, cancel, lose_command),
-            *(reap, redrive, release, lose_message, fail_before_dispatch, look_after_retries),
+            *(expire, reap, redrive, release, lose_message, fail_before_dispatch, look_after_retries),
         )
     }
     STRAIGHT: Final = {"begin_dispatch": 2, "go_on": 14, "go_through": 3, "read_command": 3, "read_result": 3}
     FREQUENCIES: Final = {"cancel": (0, 0, 1), "redeliver": (0, 0, 1), "crash": (0, 0, 1, 3), "lose_command": (0, 0, 1, 4)} | {
+        "expire": (0, 0, 0, 1),
         "reap": (0, 0, 1, 3),
         "redrive": (0, 1, 3),
         "release": (0, 0, 1),

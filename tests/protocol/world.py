@@ -62,6 +62,8 @@ class Rules:
     at_most_once: frozenset[str] = frozenset()
     """Lineages."""
     park: bool = False
+    endings: tuple[str, ...] = ()
+    """Of runs: ok, fail, again (a passing trouble), back (an orderly stop)."""
 
     def is_once(self, publish: str) -> bool:
         return publish[0] in self.at_most_once
@@ -93,12 +95,16 @@ class World:
     """The outcome of each."""
     parked: set[str] = field(default_factory=set)
     released: set[str] = field(default_factory=set)
+    former_winners: set[str] = field(default_factory=set)
+    """The results that released publishes were parked with."""
     redriven: dict[str, str] = field(default_factory=dict)
     """The new publish of each dead letter that was redriven."""
     out_of_chord: set[str] = field(default_factory=set)
     ended_by_celery: set[str] = field(default_factory=set)
     """Retries that failed before they could be dispatched."""
     lost_messages: set[str] = field(default_factory=set)
+    overdue: set[str] = field(default_factory=set)
+    """What has expired."""
     decided: dict[str, set[str]] = field(default_factory=dict)
     """Terminal states that were to be stored, stored or not: Celery's SUCCESS is sticky."""
     retried: set[str] = field(default_factory=set)
@@ -253,6 +259,7 @@ class World:
         """R16: it is won by its result, which is sent again."""
         self.parked.remove(publish)
         self.released.add(publish)
+        self.former_winners.add(self.winners[publish])
         self.winners[publish] = self.scene.job(publish)["winner"].rpartition(" ")[2]
 
     def repair(self, publish: str) -> None:
