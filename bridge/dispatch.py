@@ -75,7 +75,6 @@ def dispatch(task: Task, payload: Any) -> dispatching.Dispatched:
         lane=lane,
         max_backlog=max_backlog,
         parent=getattr(request, identity.PARENT, None) or "",
-        tombstone=connection.settings.tombstone,
     )
     try:
         dispatched = connection.call(step, patience_seconds=connection.settings.dispatch_patience_seconds)
@@ -105,6 +104,13 @@ def was_dispatched(task: Task, message: Mapping[str, Any]) -> bool:
     connection = Connection.of(task.app)
     publish_id, _ = identity.of_message(message)
     return bool(connection.client.exists(connection.keys.job(publish_id)))
+
+
+def ended_before_dispatch(task: Task, message: Mapping[str, Any], state: str) -> None:
+    """A message ends with this state, and its job was never sent: the run that it is a retry of, if it is one, needn't be kept for it any longer."""
+    if parent := message.get(identity.PARENT):
+        connection = Connection.of(task.app)
+        connection.call_patiently(dispatching.retry_ended(connection.keys, parent=str(parent), task_id=str(message["id"]), state=state))
 
 
 def _plain(task: Task, payload: Any, limit: int, changes: Mapping[str, Any] | None) -> Any:

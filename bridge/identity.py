@@ -119,7 +119,8 @@ def stamp(headers: dict[str, Any], unlocked: Chord | None = None) -> None:
         # A retry inherits its parent's headers, and stays in its lineage.
         headers[PUBLISH_ID] = retry_of(str(parent), retries)
         headers[LINEAGE] = headers.get(LINEAGE) or parent
-        headers[PARENT] = parent
+        if run is not None:  # else it was never dispatched itself, and whose retry it is waits for this one now
+            headers[PARENT] = parent
         return
     headers.pop(PARENT, None)
     if chord is not None:

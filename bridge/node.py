@@ -13,6 +13,7 @@ import redis
 from celery import bootsteps
 from celery.worker import state as worker_state
 
+from bridge import instrumentation
 from bridge.celery_internals.servers import Interrupted, is_server_away
 from bridge.configuration import EX_CONFIG, log_findings
 from bridge.connection import Connection
@@ -49,6 +50,7 @@ class StreamBridge(bootsteps.StartStopStep):
 
     def start(self, consumer: Any) -> None:
         """Start reading."""
+        instrumentation.start(Connection.of(consumer.app))
         self._reading = BridgeReader(consumer)
         self._thread = threading.Thread(target=self._reading.run, name="stream-bridge", daemon=True)
         self._thread.start()
@@ -59,6 +61,7 @@ class StreamBridge(bootsteps.StartStopStep):
             self._reading.stop()
             self._thread.join(STOP_SECONDS)
             self._reading = self._thread = None
+            instrumentation.stop()
 
     shutdown = stop
 
@@ -249,6 +252,7 @@ class BridgeReader:
                     "task %s: its result %s is resolved again after the lease: %s: %s", won.result.task_id, entry.id, type(exc).__name__, exc
                 )
             else:
+                instrumentation.not_resolved(self.results[entry.stream])
                 logger.exception("task %s: its result %s can't be resolved now", won.result.task_id, entry.id)
                 self._give_up_when_hopeless(won, entry, exc)
         finally:

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 import redis
-from celery import Task
+from celery import Task, states
 from celery._state import _task_stack
 from celery.app.task import Context
 from celery.app.trace import trace_ok_t
@@ -76,6 +76,10 @@ class TwoPhaseTask(Task):
         """Send the current message again, later."""
         raise NotImplementedError
 
+    def ended_before_dispatch(self, message: Mapping[str, Any], state: str) -> None:
+        """A message, given by its headers, ends with this state without having been dispatched."""
+        raise NotImplementedError
+
 
 def _dispatch(task: TwoPhaseTask, tracer: Any, uuid: str, args: Any, kwargs: Any, request: dict[str, Any]) -> Any:
     """Dispatch a message. An error of the task's own code is its outcome, and goes through Celery's tracer like any other."""
@@ -100,7 +104,10 @@ def _dispatch(task: TwoPhaseTask, tracer: Any, uuid: str, args: Any, kwargs: Any
         ended.__traceback__ = ended.__context__ = None  # its frames hold the arguments
         return trace_ok_t(_Ended(ended), ended, time.monotonic() - started, None)
     with outcome.yielding(outcome.raising(ended), task.name):
-        return tracer(uuid, args, kwargs, request)
+        traced = tracer(uuid, args, kwargs, request)
+    if traced.info is not None and traced.info.state not in {states.RETRY, states.REJECTED}:
+        task.ended_before_dispatch(request, traced.info.state)
+    return traced
 
 
 def _judge(task: TwoPhaseTask, message: Mapping[str, Any], error: Exception) -> Exception:
@@ -153,6 +160,7 @@ class DispatchRequest(Request):
         try:
             if not self.task.was_dispatched(self.request_dict):
                 super()._announce_revoked(reason, terminated, signum, expired)
+                self.task.ended_before_dispatch(self.request_dict, states.REVOKED)
                 fail_revoked_chain(self, reason)  # before the acknowledgement, which Celery puts off until its next round
                 return
         except (redis.RedisError, OSError) as exc:

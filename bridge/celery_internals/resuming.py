@@ -22,6 +22,7 @@ from bridge import identity, outcome
 from bridge.celery_internals.dispatching import TwoPhaseTask
 from bridge.celery_internals.revoked import announce_revoked, signal_number
 from bridge.celery_internals.servers import Interrupted, is_server_away
+from bridge.errors import UncertainOutcome
 from bridge.remote_errors import remote_traceback
 from streams.bus import clock
 
@@ -152,8 +153,10 @@ def _due_ms(retry: Any) -> int:
 def would_retry(request: Request, error: BaseException) -> bool:
     """Whether Celery would retry the task by itself (`autoretry_for`), were this its error."""
     task = request.task
-    if not isinstance(error, tuple(getattr(task, "autoretry_for", None) or ())) or isinstance(
-        error, tuple(getattr(task, "dont_autoretry_for", None) or ())
+    if (
+        isinstance(error, UncertainOutcome)
+        or not isinstance(error, tuple(getattr(task, "autoretry_for", None) or ()))
+        or isinstance(error, tuple(getattr(task, "dont_autoretry_for", None) or ()))
     ):
         return False
     most = getattr(task, "retry_kwargs", {}).get("max_retries", task.max_retries)

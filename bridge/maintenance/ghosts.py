@@ -15,11 +15,15 @@ def sweep_all_ghosts(connection: Connection) -> dict[str, int]:
     """Acknowledge what is pending for longer than a lease and gone from its stream; returns how many, by stream. An open job of theirs is repaired (R13)."""
     swept: dict[str, int] = {}
     for stream, group in groups(connection):
-        after = "-"
-        while after:
-            part = connection.call(sweep_ghosts(connection.keys.stream(stream), group=group, idle=connection.settings.lease, after=after))
-            after = part.after
-            if part.ghosts:
-                swept[stream] = swept.get(stream, 0) + len(part.ghosts)
-                logger.warning("%s: %d entries were pending in %s and are gone, the first is %s", stream, len(part.ghosts), group, part.ghosts[0])
+        if count := _sweep(connection, connection.keys.stream(stream), group):
+            swept[stream] = swept.get(stream, 0) + count
+            logger.warning("%s: %d entries were pending in %s, and are gone from the stream", stream, count, group)
     return swept
+
+
+def _sweep(connection: Connection, key: str, group: str) -> int:
+    count, after = 0, "-"
+    while after:
+        part = connection.call(sweep_ghosts(key, group=group, idle=connection.settings.lease, after=after))
+        count, after = count + len(part.ghosts), part.after
+    return count

@@ -10,12 +10,25 @@ from streams.bus.trim import KEEP_NOTHING, trim
 
 def trim_done(connection: Connection, *, exact: bool = False) -> dict[str, int]:
     """Trim every stream that is trimmed at all; returns what was removed, by stream."""
-    removed: dict[str, int] = {}
-    for stream, service in trimmed_streams(connection):
-        removed[stream] = connection.call(trim(connection.keys.stream(stream), exact=exact, keep=kept(connection, stream, service))).removed
-    for stream, cap in capped_streams(connection).items():
-        removed[stream] = int(connection.client.xtrim(connection.keys.stream(stream), maxlen=cap, approximate=not exact))
+    removed = {stream: trim_stream(connection, stream, service, exact=exact) for stream, service in trimmed_streams(connection)}
+    removed |= {stream: cut_at_cap(connection, stream, cap, exact=exact) for stream, cap in capped_streams(connection).items()}
     return {stream: count for stream, count in removed.items() if count}
+
+
+def trim_stream(connection: Connection, stream: str, service: Service, *, exact: bool = False) -> int:
+    """Remove what every group of a command or result stream is done with and that isn't to be kept; returns how many."""
+    step, total = trim(connection.keys.stream(stream), exact=exact, keep=kept(connection, stream, service)), 0
+    while removed := connection.call(step).removed:  # the server removes some 10,000 at a time when it may choose (`~`)
+        total += removed
+    return total
+
+
+def cut_at_cap(connection: Connection, stream: str, cap: int, *, exact: bool = False) -> int:
+    """Remove the oldest entries of a status or event stream above its cap; returns how many."""
+    total = 0
+    while removed := int(connection.client.xtrim(connection.keys.stream(stream), maxlen=cap, approximate=not exact)):
+        total += removed
+    return total
 
 
 def trimmed_streams(connection: Connection) -> list[tuple[str, Service]]:

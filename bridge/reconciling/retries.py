@@ -16,7 +16,7 @@ from bridge.reconciling.ledgers import ignores_result
 from bridge.reconciling.problems import Kind, Problem
 from bridge.reconciling.thresholds import ReconcilerSettings
 from streams.bus import clock
-from streams.jobs import resolving
+from streams.jobs import dispatching
 
 AT_A_TIME = 1_000
 
@@ -35,7 +35,7 @@ def missing_retries(connection: Connection, settings: ReconcilerSettings) -> Ite
             continue
         stored = str(connection.app.backend.get_task_meta(task_id, cache=False)["status"])
         if stored in states.READY_STATES and not ignores_result(str(context)):
-            connection.call(resolving.retry_ended(keys, publish, str(task_id), outcome=stored, tombstone=connection.settings.tombstone))
+            connection.call(dispatching.retry_ended(keys, parent=publish, task_id=str(task_id), state=stored))
             continue
         late = (clock.now_ms() - float(due)) / 60_000
         why = f"its retry {int(str(retries)) + 1} was due {late:.0f} min ago, and no Celery worker has been given it: the broker lost it, or none is there"

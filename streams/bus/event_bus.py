@@ -4,7 +4,7 @@
         await bus.publish(RedisStreamsConfig.SYSTEM_EVENTS, Event(type="strategy.deployed", data={"name": "EmaCross"}))
         await bus.subscribe(RedisStreamsConfig.SYSTEM_EVENTS, "auditors", write_down, message_type=Event)
 
-A stream is a logical name; the deployment's prefix is added here. How a bus is used, and what it guarantees: docs/event-bus.md.
+A stream is a logical name; the deployment's prefix is added here. Nothing is retried behind the caller's back but where the method says so.
 """
 
 from __future__ import annotations

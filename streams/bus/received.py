@@ -12,6 +12,8 @@ from streams.bus.messages import EventMessage
 
 M = TypeVar("M", bound=EventMessage, default=EventMessage)
 
+LAST_SECOND = 253_402_300_799
+"""That a datetime can hold."""
 LAST_SEQUENCE = 2**64 - 1
 """Of the entries of one millisecond."""
 
@@ -46,8 +48,8 @@ class Received(Generic[M]):
 
 
 def time_of(entry_id: str) -> datetime:
-    """When an entry was written."""
-    return datetime.fromtimestamp(int(entry_id.partition("-")[0]) / 1000, UTC)
+    """When an entry was written; the end of time for an id that somebody chose."""
+    return datetime.fromtimestamp(min(int(entry_id.partition("-")[0]) / 1000, LAST_SECOND), UTC)
 
 
 def just_before(moment: datetime) -> str:

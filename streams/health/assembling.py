@@ -6,16 +6,17 @@ from datetime import UTC, datetime
 from functools import reduce
 from typing import Any, Final
 
-from streams.bus.clients import MAX_BLOCK_MS
 from streams.bus.topology import Service
 from streams.health import recent
 from streams.health.collect import OWNERS_ASKED, Measurements, Place
 from streams.health.deployment import Deployment
+from streams.health.life import SignsOfLife
 from streams.health.snapshot import (
     Consumer,
     DeadLetters,
     Deliveries,
     Group,
+    HeardBy,
     Jobs,
     Lag,
     Server,
@@ -25,9 +26,8 @@ from streams.health.snapshot import (
     StreamRole,
 )
 from streams.health.thresholds import Thresholds
-from streams.jobs.messages import DeadReason, WorkerStatusKind
+from streams.jobs.messages import DeadReason
 from streams.jobs.running import HANDED_BACK
-from streams.jobs.stream_worker import StreamWorker, read_worker
 
 NO_TIME_BEFORE_MS: Final = 1_000_000_000_000
 """An entry id below that (2001) was made up by somebody, and isn't a time."""
@@ -37,8 +37,8 @@ OTHER_REASON: Final = "other"
 
 def assemble(deployment: Deployment, thresholds: Thresholds, found: Measurements) -> Snapshot:
     """Put a snapshot together."""
-    workers = _workers(found)
-    streams = tuple(_stream(deployment, found, place, workers) for place in found.places)
+    life = SignsOfLife.read(found.first.get("workers", {}), found.first.get("clients", []), now=found.now_ms / 1000)
+    streams = tuple(_stream(deployment, found, place, life) for place in found.places)
     return Snapshot(
         at=datetime.fromtimestamp(found.now_ms / 1000, UTC),
         prefix=deployment.keys.prefix,
@@ -62,13 +62,6 @@ def age_seconds(entry_id: str, now_ms: int) -> float | None:
     return None if milliseconds < NO_TIME_BEFORE_MS else max(0.0, (now_ms - milliseconds) / 1000)
 
 
-def _workers(found: Measurements) -> dict[str, StreamWorker]:
-    """By the names of their consumers."""
-    rows: dict[str, Any] = found.first.get("workers", {})
-    told = (read_worker(value, found.now_ms / 1000) for value in rows.values())
-    return {worker.status.consumer: worker for worker in told if worker is not None and worker.status.consumer}
-
-
 def _since(found: Measurements, name: tuple[str, str]) -> float | None:
     rows = found.first.get(name, [])
     return max(0.0, (found.now_ms - float(rows[0][1])) / 1000) if rows else None
@@ -77,7 +70,7 @@ def _since(found: Measurements, name: tuple[str, str]) -> float | None:
 # ----------------------------------------------------------------------------------------------------------------------------------------- streams
 
 
-def _stream(deployment: Deployment, found: Measurements, place: Place, workers: dict[str, StreamWorker]) -> Stream:
+def _stream(deployment: Deployment, found: Measurements, place: Place, life: SignsOfLife) -> Stream:
     extent = found.extents.get(place.key)
     common = {"name": place.name, "key": place.key, "role": place.role, "service": place.service}
     if extent is None:
@@ -88,23 +81,26 @@ def _stream(deployment: Deployment, found: Measurements, place: Place, workers: 
         length=extent.length,
         bytes=int(found.first.get(("bytes", place.key), 0)),
         oldest_age_seconds=age_seconds(extent.first, found.now_ms) if extent.first else None,
-        groups=tuple(_group(deployment, found, place, row, workers) for row in found.first.get(("groups", place.key), [])),
+        groups=tuple(_group(deployment, found, place, row, life) for row in found.first.get(("groups", place.key), [])),
     )
 
 
-def _group(deployment: Deployment, found: Measurements, place: Place, row: dict[str, Any], workers: dict[str, StreamWorker]) -> Group:
+def _group(deployment: Deployment, found: Measurements, place: Place, row: dict[str, Any], life: SignsOfLife) -> Group:
     name = str(row["name"])
     at = (place.key, name)
-    consumers = tuple(
-        _consumer(each, workers, deployment.lease_seconds) for each in found.second.get(("consumers", *at), []) if each["name"] != HANDED_BACK
-    )
-    alive = {consumer.name for consumer in consumers if consumer.alive}
     pending: list[dict[str, Any]] = found.second.get(("pending", *at), [])
     held = [each for each in pending if each["consumer"] != HANDED_BACK]
+    lease = _lease(deployment, place)
+    renewed: dict[str, float] = {}
+    for each in held:
+        ago = each["time_since_delivered"] / 1000
+        renewed[each["consumer"]] = min(ago, renewed.get(each["consumer"], ago))
+    consumers = tuple(
+        _consumer(each, life, renewed.get(each["name"]), lease) for each in found.second.get(("consumers", *at), []) if each["name"] != HANDED_BACK
+    )
+    alive = {consumer.name for consumer in consumers if consumer.alive}
     abandoned = [
-        each["time_since_delivered"] / 1000
-        for each in held
-        if each["consumer"] not in alive and each["time_since_delivered"] > _lease(deployment, place) * 1000
+        each["time_since_delivered"] / 1000 for each in held if each["consumer"] not in alive and each["time_since_delivered"] > lease * 1000
     ]
     unread = found.second.get(("unread", *at), (0, ""))[1]
     return Group(
@@ -141,17 +137,10 @@ def _deliveries(counts: list[int], *, uncounted: int) -> Deliveries:
     )
 
 
-def _consumer(row: dict[str, Any], workers: dict[str, StreamWorker], lease_seconds: float) -> Consumer:
-    """Alive: it has told so within some heartbeats, or has asked for something within a lease. One that polls does so every few seconds, and a worker of ours
-    that is busy renews its hold.
-    """
-    idle = int(row["idle"]) / 1000
-    worker = workers.get(str(row["name"]))
-    polls = idle <= max(lease_seconds, MAX_BLOCK_MS / 1000)
-    if worker is None or not worker.alive:
-        said_goodbye = worker is not None and worker.status.kind is WorkerStatusKind.OFFLINE
-        return Consumer(name=str(row["name"]), pending=int(row["pending"]), idle_seconds=idle, alive=polls and not said_goodbye, heard_by="idle")
-    return Consumer(name=str(row["name"]), pending=int(row["pending"]), idle_seconds=idle, alive=True, heard_by="heartbeat")
+def _consumer(row: dict[str, Any], life: SignsOfLife, renewed_ago: float | None, lease_seconds: float) -> Consumer:
+    name, idle = str(row["name"]), int(row["idle"]) / 1000
+    heard_by = life.of(name, idle_seconds=idle, renewed_ago_seconds=renewed_ago, lease_seconds=lease_seconds)
+    return Consumer(name=name, pending=int(row["pending"]), idle_seconds=idle, alive=heard_by is not HeardBy.NOTHING, heard_by=heard_by)
 
 
 # ---------------------------------------------------------------------------------------------------------------------------------------- services

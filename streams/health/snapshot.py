@@ -64,16 +64,31 @@ class Deliveries(Measured):
     """Beyond the 10,000 oldest."""
 
 
+class HeardBy(StrEnum):
+    """What says that a consumer is alive."""
+
+    HEARTBEAT = "heartbeat"
+    """A stream worker tells of itself."""
+    CONNECTION = "connection"
+    """A connection of its name has asked for something within a lease."""
+    RENEWAL = "renewal"
+    """It was given an entry, or has renewed its hold, within a lease."""
+    IDLE = "idle"
+    """It has read or claimed within a lease."""
+    NOTHING = "nothing"
+    """It isn't."""
+
+
 class Consumer(Measured):
     """One consumer of a group: a worker process, or a bridge."""
 
     name: str
     pending: int
     idle_seconds: float
-    """Since it last asked for something; a foreign worker that is busy asks for nothing."""
+    """As the server counts it. Redis 7.0 counts no read that found nothing: a consumer that waits looks as idle there as a dead one."""
     alive: bool
-    heard_by: str
-    """How that is known: `heartbeat`, or `idle` time against the lease."""
+    heard_by: HeardBy
+    """How that is known."""
 
 
 class Group(Measured):

@@ -24,14 +24,15 @@ def verdict_table(verdict: Verdict, snapshot: Snapshot) -> RenderableType:
         return headline
     table = _table("", "reason", "where", "what", "value", "threshold", "to type")
     for reason in verdict.reasons:
-        table.add_row(
+        _add(
+            table,
             Text(reason.level.word, style=COLOURS[reason.level]),
             reason.kind,
-            Text(reason.where),
-            Text(reason.what),
+            reason.where,
+            reason.what,
             _number(reason.value),
             _number(reason.threshold),
-            Text(reason.to_type),
+            reason.to_type,
         )
     return Lines(headline, table)
 
@@ -51,7 +52,8 @@ def groups_table(snapshot: Snapshot) -> RenderableType:
     table = _table("stream", "group", "lag", "oldest unread", "pending", "oldest pending", "delivered 1, 2, 3, more", "consumers alive")
     for stream in snapshot.streams:
         for group in stream.groups:
-            table.add_row(
+            _add(
+                table,
                 stream.name,
                 group.name,
                 str(group.lag),
@@ -70,12 +72,17 @@ def metrics_table(health: Health) -> RenderableType:
     snapshot = health.snapshot
     streams = _table("stream", "entries", "bytes", "oldest", "groups")
     for stream in snapshot.streams:
-        streams.add_row(stream.name, *_stream(stream))
+        _add(streams, stream.name, *_stream(stream))
     consumers = _table("stream", "consumer", "alive", "pending", "idle")
     for stream, group in _groups(snapshot):
         for each in group.consumers:
-            consumers.add_row(
-                stream.name, Text(each.name), f"{'yes' if each.alive else 'no'}, by {each.heard_by}", f"{each.pending:,}", _age(each.idle_seconds)
+            _add(
+                consumers,
+                stream.name,
+                each.name,
+                f"{'yes' if each.alive else 'no'}, by {each.heard_by}",
+                f"{each.pending:,}",
+                _age(each.idle_seconds),
             )
     server = snapshot.server
     limit = f"{server.max_bytes:,} ({100 * server.used_bytes / server.max_bytes:.0f}%)" if server.max_bytes else "no limit"
@@ -102,7 +109,7 @@ def services_table(snapshot: Snapshot) -> RenderableType:
         "dead letters",
     )
     for service in snapshot.services:
-        table.add_row(*_service(service))
+        _add(table, *_service(service))
     total = f"open jobs {snapshot.jobs.open:,}, the oldest {_age(snapshot.jobs.oldest_open_age_seconds)}; parked {snapshot.jobs.parked:,}"
     return Lines(table, Text(f"{total}; times and rates over {duration(snapshot.window_seconds)}", style="dim"))
 
@@ -145,6 +152,11 @@ def _table(*columns: str) -> Table:
     for column in columns:
         table.add_column(column, overflow="fold")
     return table
+
+
+def _add(table: Table, *cells: str | Text) -> None:
+    """A row; what others have named is no markup."""
+    table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in cells))
 
 
 def _deliveries(counts: Deliveries) -> str:

@@ -6,11 +6,10 @@ Here as in `running`, `resolving` and `managing`: a pure, typed caller returns a
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Final
 
 from streams.bus import clock
-from streams.bus.functions import FunctionCall, flat
+from streams.bus.functions import FunctionCall, flat, verdict
 from streams.bus.topology import Keys, Service
 from streams.jobs.messages import Command
 
@@ -41,7 +40,6 @@ def dispatch(
     context: bytes | str,
     lane: str | None = None,
     parent: str = "",
-    tombstone: timedelta = timedelta(days=7),
     max_backlog: int | None = None,
 ) -> FunctionCall[Dispatched]:
     """R3: remember the publish and send its command, once, on a lane of the service; not while `max_backlog` commands wait there.
@@ -56,7 +54,6 @@ def dispatch(
         context: what the bridge needs to resume the task.
         lane: None is the service's default one.
         parent: the publish that this one is a retry of.
-        tombstone: how long the ledger of that one is kept from now on.
 
     Raises:
         UnknownLane: the service has no such lane.
@@ -90,8 +87,19 @@ def dispatch(
             service.group,
             max_backlog or NO_LIMIT,
             parent,
-            int(tombstone.total_seconds() * 1000),
             *flat(fields),
         ),
         lambda reply: Dispatched(str(reply[0]), int(reply[1]), *map(str, reply[2:])),
     )
+
+
+def retry_ended(keys: Keys, *, parent: str, task_id: str, state: str) -> FunctionCall[str]:
+    """R9, for a retry that ends before its dispatch. Returns `ended`, or `told` when its parent isn't closed yet, or is known no more.
+
+    Args:
+        keys: of this deployment.
+        parent: the publish that it is a retry of.
+        task_id: of both.
+        state: what the task ends with, which is how the lineage ends.
+    """
+    return FunctionCall("retry_ended", (keys.retrying_jobs, keys.job(parent), keys.task(task_id)), (parent, state), verdict)

@@ -111,6 +111,12 @@ local function keep_run(run, has_ledger)
   if has_ledger then redis.call('PERSIST', run) else redis.call('PEXPIRE', run, WITHOUT_LEDGER_MS) end
 end
 
+-- Whether a cancel flag is meant for this lineage: a redrive pardons the one that it finds, and no later one (R12).
+local function is_flagged(flag, task, lineage)
+  local cancel = redis.call('GET', flag)
+  return cancel and cancel ~= redis.call('HGET', task, 'pardon:' .. lineage)
+end
+
 -- For how long (ms) a closed ledger of this task is kept: what is closed later for no shorter time than what was closed before it. Else a dead letter, which is
 -- kept for long, would be redriven once more after the ledger of its successful redrive is gone.
 local function kept_for(task, tombstone)
@@ -123,6 +129,13 @@ end
 -- run must not reuse a run number.
 local function one_fewer_open(task, tombstone)
   if redis.call('HINCRBY', task, 'open', -1) <= 0 then redis.call('PEXPIRE', task, 2 * tonumber(tombstone)) end
+end
+
+-- How the newest publish of a lineage has ended: beside the counter of the task, which outlives all of their ledgers. They may be closed out of their order.
+local function lineage_ended(task, lineage, seq, outcome)
+  local last = redis.call('HGET', task, 'ended:' .. lineage)
+  if last and tonumber(string.match(last, '^%d+')) > tonumber(seq) then return end
+  redis.call('HSET', task, 'ended:' .. lineage, seq .. ' ' .. outcome)
 end
 
 -- The fields of a command: of its entry, or when that is gone, as it was dispatched; else nil.

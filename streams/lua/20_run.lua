@@ -1,11 +1,13 @@
 -- What a worker does with an entry of its service: R4 take_up, R5 heartbeat, R6 finish / retry_later / dead_letter, and the orderly hand_back.
+-- take_up and heartbeat work while the server is out of memory, as XREADGROUP and XCLAIM do: else each lease that passes meanwhile takes every running job from
+-- its live worker, and costs each command that a worker holds a delivery that never ran.
 
 -- R4, for the owner of the pending entry.
 -- KEYS: commands, results, dead letters, status, run
 -- ARGV: job, group, consumer, entry, nonce, max deliveries, now, expires at or '', deliveries the message carries, status cap, moment, then `sender`
 -- Returns {verdict, token, delivery, crashes}: run | lost | resolved | cancelled | expired | dead_lettered
 -- `crashes` are the runs before this one whose worker died, or lost its lease: not those that ended, whichever way, or were handed back.
-redis.register_function('csb1_take_up', function(keys, args)
+local function take_up(keys, args)
   local commands, results, dead, status, run = unpack(keys)
   local job, group, consumer, entry, nonce, max, now, expires, carried, cap, moment = unpack(args)
   local sender = from(args, 12)
@@ -25,6 +27,12 @@ redis.register_function('csb1_take_up', function(keys, args)
   local function answer(status)
     local result = try_xadd(results, '*', unpack(joined(sender, { 'status', status, 'finished_at', moment })))
     if not result then return park_it('undecodable', cjson.encode({ type = 'DecodeError', message = 'callback_stream is no stream' }), row[4]) end
+    -- Nobody knows of the commands of a producer that isn't ours: what is never run is kept where an operator sees it.
+    if status == 'expired' and redis.call('EXISTS', job) == 0 then
+      local failure = cjson.encode({ type = 'Expired', message = 'its expires_at had passed when a worker would have taken it up' })
+      write_dead_letter(dead, results, run, commands, entry, command_fields(commands, entry, job) or sender, status, failure, row[4] - 1, moment,
+        { 'worker', field(sender, 'worker') or '' })
+    end
     redis.call('XACK', commands, group, entry)
     redis.call('HSET', run, 'result_id', result)
     keep_run(run, redis.call('EXISTS', job) == 1)
@@ -43,8 +51,8 @@ redis.register_function('csb1_take_up', function(keys, args)
   -- `expired` says that it never ran; of one that may run once only, and may have, nobody knows.
   if expires ~= '' and tonumber(expires) <= tonumber(now) and not once then return answer('expired') end
   if used_up then
-    local failure = redis.call('HGET', run, 'failure')
-    local reason = once and 'uncertain' or (failure and 'exhausted' or 'poison')
+    local failure, why = unpack(redis.call('HMGET', run, 'failure', 'failure_reason'))
+    local reason = once and 'uncertain' or (failure and (why or 'exhausted') or 'poison')
     return park_it(reason, failure
       or cjson.encode({ type = 'WorkerCrashed', message = 'each worker that ran this job died or lost its lease', retryable = false }), delivery - 1)
   end
@@ -57,13 +65,14 @@ redis.register_function('csb1_take_up', function(keys, args)
   keep_run(run, stands)
   try_xadd(status, 'MAXLEN', '~', cap, '*', unpack(joined(sender, { 'kind', 'started', 'at', moment })))
   return { 'run', tostring(token), tostring(delivery), crashes }
-end)
+end
+redis.register_function{ function_name = 'csb1_take_up', callback = take_up, flags = { 'allow-oom' } }
 
 -- R5: renew the lease, report progress if there is news, and learn whether the job was cancelled.
 -- KEYS: commands, status, run
 -- ARGV: job, group, consumer, entry, token, now, status cap, then the flat fields of a status message, or nothing
 -- Returns {verdict}: held | cancelled | lost
-redis.register_function('csb1_heartbeat', function(keys, args)
+local function heartbeat(keys, args)
   local commands, status, run = unpack(keys)
   local job, group, consumer, entry, token, now, cap = unpack(args)
   if not fenced(commands, group, entry, consumer, run, token) then return { 'lost' } end
@@ -82,7 +91,8 @@ redis.register_function('csb1_heartbeat', function(keys, args)
     end
   end
   return { cancel and 'cancelled' or 'held' }
-end)
+end
+redis.register_function{ function_name = 'csb1_heartbeat', callback = heartbeat, flags = { 'allow-oom' } }
 
 -- R6 finish: the result and the acknowledgement, one step. Sent again after a lost reply it answers the same.
 -- KEYS: commands, results, run
@@ -116,6 +126,13 @@ redis.register_function('csb1_retry_later', function(keys, args)
   local verdict = 'delayed'
   redis.call('HSETNX', run, 'first_failed_at', moment)
   redis.call('HSET', run, 'failure', failure)
+  -- Poison is what took its worker or its process down each time: one run that ended by itself, and it isn't.
+  if reason == 'poison' then
+    redis.call('HSETNX', run, 'failure_reason', reason)
+    reason = redis.call('HGET', run, 'failure_reason')
+  else
+    redis.call('HSET', run, 'failure_reason', reason)
+  end
   if runs >= tonumber(max) or not fields then
     write_dead_letter(dead, results, run, commands, entry, fields or sender, reason, failure, runs, moment, sender)
     verdict = 'dead_lettered'

@@ -32,38 +32,25 @@ end)
 redis.register_function('csb1_resolved', function(keys, args)
   local job, run, task, open, results, retrying, closed, retry_job = unpack(keys)
   local group, entry, result, publish, tombstone, now, outcome, due, most = unpack(args)
-  local phase, winner = unpack(redis.call('HMGET', job, 'phase', 'winner'))
+  local phase, winner, seq, lineage, came = unpack(redis.call('HMGET', job, 'phase', 'winner', 'seq', 'lineage', 'retry_came'))
   redis.call('XACK', results, group, entry)
   if winner ~= result then return { 'superseded' } end
   if phase ~= 'open' then return { 'repeated' } end
+  if outcome == 'RETRY' and came and came ~= 'DISPATCHED' then outcome = came end
   redis.call('HSET', job, 'phase', 'closed', 'closed_at', now, 'outcome', outcome)
+  lineage_ended(task, lineage, seq, outcome)
   redis.call('ZADD', closed, now, publish)
   redis.call('ZREMRANGEBYRANK', closed, 0, -1 - most)
   tombstone = kept_for(task, tombstone)
   redis.call('PEXPIRE', run, tombstone)
   redis.call('ZREM', open, publish)
-  if outcome == 'RETRY' and redis.call('EXISTS', retry_job) == 0 then
+  if outcome == 'RETRY' and not came and redis.call('EXISTS', retry_job) == 0 then
     redis.call('ZADD', retrying, due, publish)
   else
     redis.call('PEXPIRE', job, tombstone)
     one_fewer_open(task, tombstone)
   end
   return { 'closed' }
-end)
-
--- A retry will never be dispatched, as its task has ended otherwise (revoked or expired in a Celery worker, a payload that can't be built): its parent takes
--- that end for its outcome, and is a tombstone like any other.
--- KEYS: job, task, retrying   ARGV: publish, outcome, tombstone (ms)
--- Returns 1 when it was listed, else 0
-redis.register_function('csb1_retry_ended', function(keys, args)
-  local job, task, retrying = unpack(keys)
-  local publish, outcome, tombstone = unpack(args)
-  if redis.call('ZREM', retrying, publish) == 0 then return 0 end
-  redis.call('HSET', job, 'outcome', outcome)
-  tombstone = kept_for(task, tombstone)
-  redis.call('PEXPIRE', job, tombstone)
-  one_fewer_open(task, tombstone)
-  return 1
 end)
 
 -- R2: may this state be stored? (run number, rank) only ever rises; SUCCESS is sticky while it is stored; an older run writes no terminal state over a newer

@@ -101,8 +101,8 @@ redis.register_function('csb1_reap', function(keys, args)
     return { fields and 'resolved' or 'vanished' }
   end
   if stands == 'cancelled' then
-    local result = xadd(results, joined(sender, { 'status', 'cancelled', 'finished_at', moment }))
-    redis.call('HSET', run, 'result_id', result)
+    local result = try_xadd(results, '*', unpack(joined(sender, { 'status', 'cancelled', 'finished_at', moment })))
+    if result then redis.call('HSET', run, 'result_id', result) end
     redis.call('XACK', commands, group, entry)
     return { 'cancelled' }
   end

@@ -6,8 +6,8 @@
 redis.register_function('csb1_send_once', function(keys, args)
   local sent, stream = unpack(keys)
   local life, cap = unpack(args)
-  local known = redis.call('GET', sent)
-  if known then return { 'known', known } end
+  local earlier = redis.call('GET', sent)
+  if earlier then return { 'known', earlier } end
   local entry = xadd(stream, from(args, 3))
   redis.call('SET', sent, entry, 'PX', life)
   if cap ~= '' then redis.call('XTRIM', stream, 'MAXLEN', '~', cap) end
@@ -37,4 +37,21 @@ redis.register_function('csb1_give_up', function(keys, args)
   local letter = xadd(dead, joined(without(entry_fields(stream, entry) or read, DEAD_FIELDS), { 'source_stream', stream, 'source_id', entry }, why))
   redis.call('XACK', stream, group, entry)
   return { 'dead_lettered', letter }
+end)
+
+-- Move entries of the predecessor's streams, each to its place now, in the order they are named: an entry is added and deleted together, or neither.
+-- KEYS: the streams, old and new   ARGV: moment, then for each entry the number of its stream in KEYS, its id, its time, the number of the new stream
+-- Returns how many were moved; one that is gone was moved by another run.
+redis.register_function('csb1_migrate', function(keys, args)
+  local moved = 0
+  for i = 2, #args, 4 do
+    local source, entry, written, target = keys[tonumber(args[i])], args[i + 1], args[i + 2], keys[tonumber(args[i + 3])]
+    local fields = entry_fields(source, entry)
+    if fields then
+      xadd(target, joined(fields, { 'original_stream', source, 'original_id', entry, 'original_time', written, 'migrated_at', args[1] }))
+      redis.call('XDEL', source, entry)
+      moved = moved + 1
+    end
+  end
+  return moved
 end)

@@ -5,15 +5,20 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from celery import Celery
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from bridge import connect
+from bridge.settings import BridgeSettings
+from streams.bus.topology import add_service
 from streams.embedded import EmbeddedServer
-from tests.acceptance.stack import Process, Stack
+from tests.acceptance.stack import LAB, Process, Stack
 from tests.chaos.faults import Part
 from tests.chaos.proxy import Link, Proxies
 from tests.chaos.workload import MAX_DELIVERIES
@@ -60,6 +65,15 @@ class ChaosStack(Stack):
         return self._impatient
 
     _impatient: Redis | None = None
+
+    @cached_property
+    def caller(self) -> Celery:
+        """As impatient, and it can redrive."""
+        add_service(LAB)
+        app = Celery(
+            "caller", broker=self._environment["CELERY_BROKER_URL"], backend=self._environment["CELERY_RESULT_BACKEND"], set_as_current=False
+        )
+        return connect(app, BridgeSettings(redis_url=self.server.url, dispatch_patience_seconds=ANSWERS_SECONDS / 2))
 
     def send_without_listening(self) -> None:
         """The caller doesn't subscribe to what it sends: the driver looks at the results itself."""

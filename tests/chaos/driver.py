@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count
@@ -14,13 +15,13 @@ from streams.bus.clients import is_passing
 from streams.jobs.cancelling import cancel_task
 from tests.chaos.chaos_stack import ChaosStack
 from tests.chaos.faults import Fault
+from tests.chaos.operating import discard_letter, redrive_letter
 from tests.chaos.outcomes import Outcomes
 from tests.chaos.recovering import Recovery
-from tests.chaos.redriving import redrive
 from tests.chaos.run_log import RunLog
 from tests.chaos.sending import send
 from tests.chaos.striking import Striker, Struck
-from tests.chaos.workload import CancelBy, Outcome, Unit
+from tests.chaos.workload import CancelBy, Job, Operator, Unit
 
 LOOK_SECONDS = 0.1
 AGAIN_SECONDS = 0.3
@@ -37,7 +38,9 @@ class Happened:
 
     struck: list[Struck] = field(default_factory=list)
     cancel_answers: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    redriven: set[str] = field(default_factory=set)
+    redrives: Counter[str] = field(default_factory=Counter)
+    """By task id."""
+    discarded: set[str] = field(default_factory=set)
     ended_by_themselves: list[str] = field(default_factory=list)
     """Processes that nobody had killed."""
 
@@ -55,7 +58,8 @@ class Driver:
         self._jobs = {job.id: job for unit in units for job in unit.all_jobs}
         self._due: list[tuple[float, int, Callable[[], object]]] = []
         self._order = count()
-        self._left = len(units) + len(faults)
+        self._operated: set[str] = set()
+        """Whose dead letter an operator is at."""
         self._next_look = 0.0
 
     def run(self, settle_seconds: float) -> None:
@@ -100,16 +104,12 @@ class Driver:
         self.run_log.read()
         if self.striker.server_answers:
             try:
-                for task_id in self.outcomes.look():
-                    self._has_ended(task_id)
+                for task_id in self.outcomes.look() | self.outcomes.parked:
+                    self._call_operator(self._jobs[task_id])
                 self.recovery.look()
             except (redis.RedisError, OSError) as exc:
                 if not is_passing(exc):
                     raise
-
-    def _has_ended(self, task_id: str) -> None:
-        if self._jobs[task_id].outcome is Outcome.REVIVED and task_id not in self.happened.redriven:
-            self._redrive(task_id)
 
     def _restart_what_ended(self) -> None:
         for name, process in self.stack.processes.items():
@@ -143,15 +143,43 @@ class Driver:
             return
         self.happened.cancel_answers[task_id] = tuple(answers.values()) or ("flagged",)
 
-    def _redrive(self, task_id: str) -> None:
-        try:
-            done = self.striker.server_answers and redrive(self.stack, task_id)
-        except (redis.RedisError, OSError):
-            self._later(lambda: self._redrive(task_id))
+    # ------------------------------------------------------------------------------------------------------------------ what an operator does
+
+    def _call_operator(self, job: Job) -> None:
+        """Its task has ended, or is parked: the operator comes if that is because of a dead letter, and only one at a time."""
+        failed = job.id not in self.outcomes.open and self.outcomes.ended_as[job.id] == "FAILURE"
+        if job.operator is None or job.id in self._operated or not (failed or job.id in self.outcomes.parked):
             return
-        if done:
-            self.happened.redriven.add(task_id)
-            self.outcomes.expect([task_id])
+        if failed and job.operator is not Operator.REDRIVE:
+            return
+        self._operated.add(job.id)
+        self._operate(job, job.operator)
+
+    def _operate(self, job: Job, operator: Operator) -> None:
+        try:
+            done = self.striker.server_answers and self._deal(job, operator)
+        except (redis.RedisError, OSError):
+            done = False
+        if not done:
+            self._later(lambda: self._operate(job, operator))
+            return
+        self._operated.discard(job.id)
+
+    def _deal(self, job: Job, operator: Operator) -> bool:
+        match operator:
+            case Operator.REVOKE:
+                answers = cancel_task(self.stack.redis, self.stack.keys, job.id)
+                self.happened.cancel_answers[job.id] = tuple(answers.values())
+                return True
+            case Operator.DISCARD:
+                self.happened.discarded.add(job.id)
+                return discard_letter(self.stack, job.id)
+            case Operator.REDRIVE:
+                if not redrive_letter(self.stack, job.id):
+                    return False
+                self.happened.redrives[job.id] += 1
+                self.outcomes.expect([job.id])
+                return True
 
     # ----------------------------------------------------------------------------------------------------------------------------- faults
 

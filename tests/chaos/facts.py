@@ -12,16 +12,16 @@ from tests.chaos.workload import MAX_DELIVERIES
 
 
 def facts_of(
-    stack: Stack, outcomes: Outcomes, task_ids: Iterable[str], *, cancel_answers: Mapping[str, tuple[str, ...]], redriven: Iterable[str]
+    stack: Stack, outcomes: Outcomes, task_ids: Iterable[str], *, cancel_answers: Mapping[str, tuple[str, ...]], redrives: Mapping[str, int]
 ) -> dict[str, Facts]:
     """Of each job, by its task id."""
-    ids, again = list(task_ids), set(redriven)
+    ids = list(task_ids)
     metas, used_up = outcomes.metas(ids), _used_up(stack)
-    return {each: _facts(stack, each, metas[each], outcomes, cancel_answers.get(each, ()), each in used_up, each in again) for each in ids}
+    return {each: _facts(stack, each, metas[each], outcomes, cancel_answers.get(each, ()), each in used_up, redrives.get(each, 0)) for each in ids}
 
 
 def _facts(
-    stack: Stack, task_id: str, meta: dict[str, Any], outcomes: Outcomes, cancel_answers: tuple[str, ...], is_used_up: bool, is_redriven: bool
+    stack: Stack, task_id: str, meta: dict[str, Any], outcomes: Outcomes, cancel_answers: tuple[str, ...], is_used_up: bool, redrives: int
 ) -> Facts:
     status, result = meta.get("status", "PENDING"), meta.get("result")
     known: dict[str, str] = stack.redis.hgetall(stack.keys.task(task_id))  # type: ignore[assignment]
@@ -33,10 +33,9 @@ def _facts(
         publishes=len(publishes),
         other_ends=tuple(outcomes.heard[task_id]),
         cancel_answers=cancel_answers,
-        # What was cancelled before a redrive is no cancel of the new run.
-        cancel_in_ledger=any(stack.redis.hexists(stack.keys.job(each), "cancel") for each in publishes) and not is_redriven,
+        cancel_in_ledger=any(stack.redis.hexists(stack.keys.job(each), "cancel") for each in publishes),
         is_used_up=is_used_up,
-        is_redriven=is_redriven,
+        redrives=redrives,
     )
 
 

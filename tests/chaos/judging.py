@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from tests.chaos.workload import Job, Outcome, Unit
+from tests.chaos.workload import Job, Operator, Outcome, Unit
 
 ENDED = frozenset({"SUCCESS", "FAILURE", "REVOKED"})
 
@@ -51,7 +51,8 @@ class Facts:
     cancel_in_ledger: bool = False
     is_used_up: bool = False
     """There is a dead letter of it, after as many deliveries as there may be."""
-    is_redriven: bool = False
+    redrives: int = 0
+    """How often it was redriven."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,12 @@ def judge(units: Iterable[Unit], facts: Mapping[str, Facts]) -> list[Judged]:
 
 def _judge_unit(unit: Unit, facts: Mapping[str, Facts]) -> list[Judged]:
     def is_used_up(job: Job) -> bool:
-        return job.outcome in {Outcome.SUCCESS, Outcome.CANCELLABLE} and facts[job.id].status == "FAILURE" and facts[job.id].is_used_up
+        return (
+            job.outcome is not Outcome.FAILURE
+            and job.operator is not Operator.REDRIVE
+            and facts[job.id].status == "FAILURE"
+            and facts[job.id].is_used_up
+        )
 
     excused = any(map(is_used_up, unit.all_jobs))
     return [_judge(job, facts[job.id], excused=excused) for job in unit.all_jobs]
@@ -81,7 +87,7 @@ def _judge(job: Job, facts: Facts, *, excused: bool) -> Judged:
     violations = []
     if facts.status == "SUCCESS" and (facts.cancel_in_ledger or {"accepted", "flagged"} & set(facts.cancel_answers)):
         violations.append(Violation.CANCELLED)
-    if facts.publishes > job.most_publishes or (len(facts.other_ends) > 1 and not facts.is_redriven):
+    if facts.publishes > job.most_publishes + facts.redrives or len(facts.other_ends) > 1 + facts.redrives:
         violations.append(Violation.TWICE)
     if facts.status not in ENDED and not excused:
         violations.append(Violation.LOST)
@@ -95,17 +101,12 @@ def _judge(job: Job, facts: Facts, *, excused: bool) -> Judged:
 
 def _verdict(job: Job, facts: Facts) -> Verdict | None:
     """None when it isn't as it should be."""
-    expected = {job.outcome}
-    if job.outcome is Outcome.REVIVED:
-        expected = {Outcome.SUCCESS} if facts.is_redriven else {Outcome.FAILURE}
     match facts.status:
-        case "SUCCESS" if (
-            expected & {Outcome.SUCCESS, Outcome.CANCELLABLE} and facts.value == job.value and facts.publishes >= max(1, job.fewest_publishes)
-        ):
+        case "SUCCESS" if job.outcome is not Outcome.FAILURE and facts.value == job.value and facts.publishes >= max(1, job.fewest_publishes):
             return Verdict.SUCCEEDED
-        case "FAILURE" if Outcome.FAILURE in expected and facts.error in job.errors:
+        case "FAILURE" if job.outcome is Outcome.FAILURE and facts.error in job.errors:
             return Verdict.FAILED
-        case "REVOKED" if Outcome.CANCELLABLE in expected:
+        case "REVOKED" if job.outcome is Outcome.CANCELLABLE:
             return Verdict.REVOKED
         case _:
             return None

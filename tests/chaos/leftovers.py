@@ -14,9 +14,15 @@ from tests.chaos.run_log import RunLog
 
 
 def keys_for_ever(stack: Stack) -> list[str]:
-    """Keys without a TTL that aren't the streams themselves, or the list of workers."""
+    """Keys without a TTL that aren't the streams themselves, what became of their dead letters, the list of workers, or that of the last closed jobs."""
     keys, redis = stack.keys, stack.redis
-    streams = {*map(keys.stream, (*LAB.command_streams, LAB.results, LAB.status, LAB.dead_letters)), keys.superseded, keys.workers}
+    streams = {
+        *map(keys.stream, (*LAB.command_streams, LAB.results, LAB.status, LAB.dead_letters)),
+        keys.superseded,
+        keys.workers,
+        keys.closed_jobs,
+        keys.fates(LAB.name),
+    }
     for service in stack.caller.streams_connection.services:
         streams |= {keys.stream(name) for name in (*service.command_streams, service.results, service.status, service.dead_letters)}
     every = [str(key) for key in redis.scan_iter(count=1_000)]

@@ -10,6 +10,7 @@ from typing import Any
 
 import redis
 
+from bridge.states import DEAD_LETTERED
 from tests.acceptance.stack import Stack
 
 TERMINAL = frozenset({"SUCCESS", "FAILURE", "REVOKED"})
@@ -23,8 +24,11 @@ class Outcomes:
         self._stack = stack
         self._channels: Any = None
         self.open: set[str] = set()
+        self.parked: set[str] = set()
+        """Those that are in state DEAD_LETTERED, as of the last look."""
         self.ended_at: dict[str, float] = {}
         """When the driver first saw it ended: seconds since the epoch."""
+        self.ended_as: dict[str, str] = {}
         self.heard: dict[str, list[str]] = defaultdict(list)
         """The terminal states that were stored, in their order, each change once. Not all are heard of: the server forgets who listens when it dies."""
 
@@ -40,8 +44,11 @@ class Outcomes:
         self._listen()
         ids = sorted(self.open)
         metas: Any = self._stack.redis.mget([PREFIX + each for each in ids]) if ids else []
-        ended = {each for each, meta in zip(ids, metas, strict=True) if meta and json.loads(meta)["status"] in TERMINAL}
+        states = {each: json.loads(meta)["status"] for each, meta in zip(ids, metas, strict=True) if meta}
+        self.parked = {each for each, state in states.items() if state == DEAD_LETTERED}
+        ended = {each for each, state in states.items() if state in TERMINAL}
         self.ended_at |= dict.fromkeys(ended, time.time())
+        self.ended_as |= {each: states[each] for each in ended}
         self.open -= ended
         return ended
 

@@ -46,6 +46,7 @@ class Report:
     lives_after_waking: Sequence[float]
     notices: dict[str, int]
     redriven: int
+    discarded: int
 
     @property
     def violations(self) -> Counter[Violation]:
@@ -104,7 +105,7 @@ def page(report: Report) -> str:
         f"| overlapping runs | {len(report.overlaps)}; together {sum(report.overlaps):.1f} s, the longest {max(report.overlaps, default=0):.1f} s |",
         f"| runs of stopped workers that went on after SIGCONT while another had the job | {len(report.lives_after_waking)}; the longest {max(report.lives_after_waking, default=0):.1f} s |",
         *(f"| {what} | {number} |" for what, number in report.notices.items()),
-        f"| dead letters redriven | {report.redriven} |",
+        f"| dead letters redriven (each twice: the second time it must do nothing), discarded | {report.redriven}, {report.discarded} |",
         "",
         "A lease can't forbid that two runs of a job overlap: a worker that stands still or is cut off doesn't know that it has lost the job. It stops at its first refused heartbeat, and its result is refused.",
         "",

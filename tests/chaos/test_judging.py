@@ -7,14 +7,14 @@ from dataclasses import replace
 import pytest
 
 from tests.chaos.judging import Facts, Judged, Verdict, Violation, judge
-from tests.chaos.workload import Job, Outcome, Task, Unit
+from tests.chaos.workload import Job, Operator, Outcome, Task, Unit
 
 JOB = Job("job", 7)
 WELL = Facts("SUCCESS", value=7, publishes=1, other_ends=("SUCCESS",))
 FAILING = replace(JOB, outcome=Outcome.FAILURE, errors=("RemoteError",))
 FAILED = Facts("FAILURE", error="RemoteError", publishes=1, other_ends=("FAILURE",))
 CANCELLED = replace(JOB, outcome=Outcome.CANCELLABLE, fewest_publishes=0)
-REVIVED = replace(JOB, outcome=Outcome.REVIVED, errors=("DeadLettered",), most_publishes=2)
+REVIVED = replace(JOB, operator=Operator.REDRIVE)
 
 
 def judged(job: Job, facts: Facts) -> Judged:
@@ -32,8 +32,7 @@ def judged(job: Job, facts: Facts) -> Judged:
         (CANCELLED, replace(WELL, cancel_answers=("too late",)), Verdict.SUCCEEDED),
         (JOB, replace(FAILED, error="PoisonCommand", is_used_up=True), Verdict.USED_UP),
         (replace(JOB, task=Task.INSISTING, most_publishes=3), replace(WELL, publishes=3), Verdict.SUCCEEDED),
-        (REVIVED, replace(FAILED, error="DeadLettered"), Verdict.FAILED),
-        (REVIVED, replace(WELL, publishes=2, other_ends=("FAILURE", "SUCCESS"), is_redriven=True), Verdict.SUCCEEDED),
+        (REVIVED, replace(WELL, publishes=2, other_ends=("FAILURE", "SUCCESS"), redrives=1), Verdict.SUCCEEDED),
     ],
 )
 def test_what_is_as_it_should_be(job: Job, facts: Facts, verdict: Verdict) -> None:
@@ -56,7 +55,9 @@ def test_what_is_as_it_should_be(job: Job, facts: Facts, verdict: Verdict) -> No
         (CANCELLED, replace(WELL, cancel_answers=("accepted",)), Violation.CANCELLED),
         (CANCELLED, replace(WELL, cancel_answers=("flagged",)), Violation.CANCELLED),
         (CANCELLED, replace(WELL, cancel_in_ledger=True), Violation.CANCELLED),
-        (REVIVED, replace(FAILED, error="DeadLettered", is_redriven=True), Violation.WRONG),
+        (REVIVED, replace(FAILED, error="DeadLettered", is_used_up=True, redrives=1), Violation.WRONG),
+        (REVIVED, replace(WELL, publishes=3, redrives=1), Violation.TWICE),
+        (REVIVED, Facts("DEAD_LETTERED", publishes=1), Violation.LOST),
     ],
 )
 def test_what_must_not_be(job: Job, facts: Facts, violation: Violation) -> None:

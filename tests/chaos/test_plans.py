@@ -22,7 +22,9 @@ def test_jobs_have_ids_of_their_own_and_there_are_enough_of_them() -> None:
     units = Planner(3).plan(2_000, 600)
     ids = [job.id for unit in units for job in unit.all_jobs]
     assert len(set(ids)) == len(ids) >= 2_000
-    assert {"chain", "chord", "cancelled", "redriven", "retried by Celery", "retried by its worker", "poison"} <= {unit.kind for unit in units}
+    assert {"chain", "chord", "cancelled", "dead letter redriven", "parked, discarded", "retried by Celery", "retried by its worker", "poison"} <= {
+        unit.kind for unit in units
+    }
     assert all(0 <= unit.at <= 600 for unit in units)
 
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import count
+from typing import Final
 
 MAX_DELIVERIES = 5
 SHORT_SECONDS = (0.0, 0.8)
 LONG_SECONDS = (3.0, 6.0)
 """Longer than a lease."""
 UNITS_IN_A_BURST = 12
+USED_UP: Final[dict[str, object]] = {"failures": MAX_DELIVERIES, "how": "retryable"}
+"""A job that becomes a dead letter, and succeeds when it is sent again."""
 
 
 class Outcome(StrEnum):
@@ -22,8 +25,14 @@ class Outcome(StrEnum):
     FAILURE = "failure"
     CANCELLABLE = "cancellable"
     """REVOKED or SUCCESS: what the cancel was answered decides."""
-    REVIVED = "revived"
-    """FAILURE, then a redrive, then SUCCESS."""
+
+
+class Operator(StrEnum):
+    """What an operator does with a dead letter: one whose task has failed, or is parked (DEAD_LETTERED)."""
+
+    REDRIVE = "redrive"
+    DISCARD = "discard"
+    REVOKE = "revoke"
 
 
 class Task(StrEnum):
@@ -33,6 +42,7 @@ class Task(StrEnum):
     INSISTING = "chaos.insisting"
     RETRIED = "chaos.retried"
     TOTAL = "chaos.total"
+    PARKING = "chaos.parking"
 
 
 class CancelBy(StrEnum):
@@ -60,8 +70,10 @@ class Job:
     own_value: int = 0
     """The argument `value`."""
     most_publishes: int = 1
-    """How often it may be dispatched: once, and once more for each retry by Celery or redrive."""
+    """How often it may be dispatched: once, and once more for each retry by Celery; each redrive that was made comes on top."""
     fewest_publishes: int = 1
+    operator: Operator | None = None
+    """What is done with its dead letter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,15 +119,19 @@ class Planner:
             self._exhausted: 1,
             self._retried: 1,
             self._revived: 1,
+            self._parked: 1,
+            self._discarded: 0.5,
+            self._revoked_while_parked: 0.5,
         }
+        self._slow = {self._poison, self._exhausted, self._retried, self._revived, self._parked, self._discarded, self._revoked_while_parked}
+        """They come to their end after many deliveries only."""
 
     def plan(self, jobs: int, seconds: float) -> list[Unit]:
         """Units with at least `jobs` jobs in all, spread over a time; those that take long come in its first half."""
         units: list[Unit] = [make(self._random.uniform(0, seconds / 2)) for make in self._kinds]  # one of each, however short it is
         while sum(len(unit.all_jobs) for unit in units) < jobs:
             make = self._random.choices(list(self._kinds), list(self._kinds.values()))[0]
-            slow = make in {self._poison, self._exhausted, self._retried, self._revived}
-            units.append(make(self._random.uniform(0, seconds / 2) if slow else self._moment(seconds)))
+            units.append(make(self._random.uniform(0, seconds / 2) if make in self._slow else self._moment(seconds)))
         return sorted(units, key=lambda unit: unit.at)
 
     def _moment(self, seconds: float) -> float:
@@ -153,7 +169,7 @@ class Planner:
     def _chord(self, at: float) -> Unit:
         parts = tuple(self._job("part") for _ in range(4))
         body = self._job("body", task=Task.TOTAL)
-        return Unit("chord", at, parts, body=Job(body.id, sum(part.value for part in parts), task=Task.TOTAL, how=body.how))
+        return Unit("chord", at, parts, body=replace(body, value=sum(part.value for part in parts)))
 
     def _broken_chord(self, at: float) -> Unit:
         parts = (*(self._job("part") for _ in range(2)), self._failure("part"))
@@ -170,8 +186,7 @@ class Planner:
         return Unit("retried by Celery", at, (job,))
 
     def _retried(self, at: float) -> Unit:
-        how = {"failures": MAX_DELIVERIES, "how": "retryable"}
-        job = self._job("retried", task=Task.RETRIED, how=how, most_publishes=2)
+        job = self._job("retried", task=Task.RETRIED, how=USED_UP, most_publishes=2)
         return Unit("dead letter retried by Celery", at, (job,))
 
     def _failure(self, name: str) -> Job:
@@ -189,9 +204,25 @@ class Planner:
         return Unit("exhausted", at, (self._job("exhausted", outcome=Outcome.FAILURE, errors=("DeadLettered",), how=how),))
 
     def _revived(self, at: float) -> Unit:
-        how = {"failures": MAX_DELIVERIES, "how": "retryable"}
-        job = self._job("revived", outcome=Outcome.REVIVED, errors=("DeadLettered",), how=how, most_publishes=2)
-        return Unit("redriven", at, (job,))
+        return Unit("dead letter redriven", at, (self._job("revived", how=USED_UP, operator=Operator.REDRIVE),))
+
+    def _parked(self, at: float) -> Unit:
+        """Its chord waits until the operator has come."""
+        parked = self._job("parked", task=Task.PARKING, how=USED_UP, operator=Operator.REDRIVE)
+        parts = (self._job("part"), parked)
+        body = self._job("body", task=Task.TOTAL)
+        return Unit("chord with a parked part, redriven", at, parts, body=replace(body, value=sum(part.value for part in parts)))
+
+    def _discarded(self, at: float) -> Unit:
+        how = {"failures": 1_000, "how": "retryable"}
+        errors = ("DeadLettered",)
+        job = self._job("discarded", task=Task.PARKING, outcome=Outcome.FAILURE, errors=errors, how=how, operator=Operator.DISCARD)
+        return Unit("parked, discarded", at, (job,), errback=self._job("errback"))
+
+    def _revoked_while_parked(self, at: float) -> Unit:
+        how = {"failures": 1_000, "how": "retryable"}
+        job = self._job("revoked", task=Task.PARKING, outcome=Outcome.CANCELLABLE, how=how, operator=Operator.REVOKE)
+        return Unit("parked, revoked", at, (job,))
 
     def _cancelled(self, at: float) -> Unit:
         job = self._job("cancelled", outcome=Outcome.CANCELLABLE, how=self._cancellable(), fewest_publishes=0)

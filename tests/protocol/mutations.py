@@ -27,7 +27,7 @@ class Mutation:
 
 MUTATIONS: Final = (
     Mutation("dispatch knows no publish", "if known then return { 'duplicate'", "if known and false then return { 'duplicate'"),
-    Mutation("dispatch sees no flag", "cancel and cancel ~= redis.call('HGET', task, 'pardon:' .. lineage)", "false"),
+    Mutation("dispatch sees no flag", "local cancelled = is_flagged(", "local cancelled = false and is_flagged("),
     Mutation(
         "the open ledger has a TTL", "redis.call('PERSIST', task)\n  redis.call('ZADD', open, now, publish)", "redis.call('PEXPIRE', job, 100000)"
     ),

@@ -76,6 +76,8 @@ class Scene:
         expires_at: datetime | None = None,
         at_most_once: bool = False,
         max_backlog: int | None = None,
+        at_most_once: bool = False,
+        parent: str = "",
     ) -> Dispatched:
         command = Command(type="lab.run", task_id=task, callback_stream=self.results, data={"n": 1}, expires_at=expires_at, at_most_once=at_most_once)
         step = dispatching.dispatch(
@@ -89,11 +91,12 @@ class Scene:
             parent=parent,
             tombstone=TOMBSTONE,
             max_backlog=max_backlog,
+            parent=parent,
         )
         return self.do(step)
 
     def set_flag(self, task: str = "t1") -> None:
-        self.client.set(self.keys.cancel_flag(task), "1", px=LONG)
+        self.client.set(self.keys.cancel_flag(task), self.nonce(), px=LONG)
 
     # ------------------------------------------------------------------------------------------------------------------------------------ run
 
@@ -130,13 +133,15 @@ class Scene:
         result = Result(task_id=command.task_id, attempt=command.attempt, publish_id=command.publish_id, status=status, data=data)
         return self.do(running.finish(self.keys, delivery, token, result))
 
-    def retry_later(self, delivery: Delivery, token: str, *, delay: timedelta = timedelta(0), max_deliveries: int = 3) -> str:
+    def retry_later(
+        self, delivery: Delivery, token: str, *, delay: timedelta = timedelta(0), max_deliveries: int = 3, reason: DeadReason = DeadReason.EXHAUSTED
+    ) -> str:
         step = running.retry_later(
             self.keys,
             delivery,
             token,
             ERROR,
-            reason=DeadReason.EXHAUSTED,
+            reason=reason,
             delay=delay,
             max_deliveries=max_deliveries,
             worker=f"lab@{delivery.consumer}",
@@ -205,11 +210,11 @@ class Scene:
         )
         return self.do(step)
 
-    def close(self, publish: str = "p1", *, task: str = "t1") -> str:
+    def close(self, publish: str = "p1", *, task: str = "t1", outcome: str = "SUCCESS", retry: str = "", tombstone: timedelta = TOMBSTONE) -> str:
         """Read, begin and resolve the next result; its entry."""
         entry = self.read_result()[0]
         assert self.begin(publish, entry).verdict == "won"
-        assert self.resolved(publish, entry, task=task) == "closed"
+        assert self.resolved(publish, entry, task=task, outcome=outcome, retry=retry, tombstone=tombstone) == "closed"
         return entry
 
     # --------------------------------------------------------------------------------------------------------------------------- dead letters
@@ -270,7 +275,7 @@ class Scene:
     def cancel(self, publish: str = "p1", *, waiting_only: bool = False) -> str:
         return self.do(managing.cancel(self.keys, self.service, publish, waiting_only=waiting_only))
 
-    def repair(self, publish: str = "p1", *, task: str = "t1", attempt: int = 1, max_deliveries: int = 3) -> str:
+    def repair(self, publish: str = "p1", *, task: str = "t1", attempt: int = 1, max_deliveries: int = 3, answered_up_to: str = "") -> str:
         step = managing.repair(
             self.keys,
             self.service,
@@ -280,6 +285,7 @@ class Scene:
             callback_stream=self.results,
             results_group=MANAGEMENT_CONSUMERS,
             max_deliveries=max_deliveries,
+            answered_up_to=answered_up_to,
         )
         return self.do(step)
 

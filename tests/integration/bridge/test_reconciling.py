@@ -217,7 +217,7 @@ def test_a_parked_job_whose_state_does_not_say_so(connection: Connection, scene:
     scene.retry_later(delivery, token, max_deliveries=1)
     entry = scene.read_result()[0]
     scene.begin("p1", entry)
-    scene.do(dead_letters.park(scene.keys, "p1", results=scene.results, group=MANAGEMENT_CONSUMERS, entry=entry))
+    scene.do(dead_letters.park(scene.keys, "p1", task_id="t1", results=scene.results, group=MANAGEMENT_CONSUMERS, entry=entry))
     scene.client.hset(scene.keys.job("p1"), "ctx", json.dumps({"id": "t1", "task": "lab.run"}))
     (problem,) = found(connection, Kind.STATE_DISAGREES)
     assert repair(problem).words == "its state is DEAD_LETTERED now"

@@ -6,14 +6,17 @@ from typing import Any
 
 import pytest
 
+from streams.bus.clients import connect
 from streams.bus.clock import utc_now
 from streams.bus.codec import encode_json
 from streams.bus.topology import MANAGEMENT_CONSUMERS
 from streams.health import Snapshot, collect_stream_metrics
+from streams.health.life import SignsOfLife
 from streams.health.recent import KEPT, RecentJob, percentile, remember, times
 from streams.health.snapshot import Deliveries, Lag
 from streams.jobs.messages import WorkerStatus, WorkerStatusKind
 from streams.jobs.running import HANDED_BACK, HANDED_BACK_IDLE_MS
+from tests.waiting import wait_until
 
 
 def test_an_empty_deployment_has_nothing(lab: Any) -> None:
@@ -78,7 +81,10 @@ def test_a_consumer_that_asks_for_something_is_alive_and_one_that_is_silent_for_
     entries = lab.add(2)
     lab.read(2, consumer="there")
     lab.client.xclaim(lab.commands, lab.service.group, "gone", 0, [entries[1]], idle=60_000, justid=True)
-    assert {consumer.name: consumer.alive for consumer in lab.group().consumers} == {"there": True, "gone": True}  # the claim was a sign of life
+    assert {consumer.name: consumer.heard_by for consumer in lab.group().consumers} == {
+        "there": "renewal",
+        "gone": "idle",
+    }  # the claim was a sign of life
     assert lab.group().abandoned == 0
     now = utc_now()
     said = WorkerStatus(kind=WorkerStatusKind.OFFLINE, worker="lab@gone", consumer="gone", pid=7, concurrency=1, freq=2, at=now)
@@ -98,6 +104,32 @@ def test_a_heartbeat_is_a_sign_of_life_too(lab: Any) -> None:
     said = WorkerStatus(kind=WorkerStatusKind.HEARTBEAT, worker="lab@busy", consumer="busy", pid=7, concurrency=1, freq=2)
     lab.client.hset(lab.keys.workers, "lab@busy", encode_json({**said.to_redis_dict(), "service": "lab", "heard_at": utc_now().timestamp()}))
     assert [(consumer.alive, consumer.heard_by) for consumer in lab.group().consumers] == [(True, "heartbeat")]
+
+
+def test_a_connection_of_its_name_is_a_sign_of_life_where_a_read_that_finds_nothing_is_none(lab: Any, redis_url: str) -> None:
+    lab.join()
+    lab.client.xgroup_createconsumer(lab.commands, lab.service.group, "bridge@a host")
+    with connect(redis_url, name="bridge@a_host") as client:
+        client.ping()
+        assert [(consumer.alive, consumer.heard_by) for consumer in lab.group().consumers] == [(True, "connection")]
+    wait_until(lambda: lab.group().consumers[0].heard_by == "idle")
+
+
+@pytest.mark.parametrize(
+    ("idle", "renewed", "connected", "expected"),
+    [
+        (6.0, None, None, "nothing"),
+        (4.9, None, None, "idle"),  # it may be waiting: a read blocks for 5 s at most
+        (100.0, 1.9, None, "renewal"),
+        (100.0, 2.1, None, "nothing"),
+        (100.0, 2.1, 4.0, "connection"),
+        (100.0, None, 6.0, "nothing"),  # its process hangs
+    ],
+)
+def test_what_says_that_a_consumer_is_alive(idle: float, renewed: float | None, connected: float | None, expected: str) -> None:
+    clients = [] if connected is None else [{"name": "c1", "idle": str(connected)}, {"name": "c1", "idle": "900"}, {"name": "", "idle": "0"}]
+    life = SignsOfLife.read({"broken": "no JSON"}, clients, now=0.0)
+    assert life.of("c1", idle_seconds=idle, renewed_ago_seconds=renewed, lease_seconds=2.0) == expected
 
 
 def test_delayed_and_overdue_commands_are_counted(lab: Any) -> None:
@@ -211,6 +243,7 @@ def test_looking_changes_nothing_and_scans_nothing(lab: Any) -> None:
         "xinfo|groups",
         "xinfo|consumers",
     }
+    reads.add("client|list")
     functions = {"fcall", "xrange", "xrevrange"}  # these only call the other two
     assert called <= reads | functions | {"xpending"}
     assert "fcall" in called

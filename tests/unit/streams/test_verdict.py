@@ -9,7 +9,7 @@ import pytest
 
 from streams.bus.topology import MANAGEMENT_CONSUMERS
 from streams.health import Level, Reason, Snapshot, Thresholds
-from streams.health.snapshot import Consumer, DeadLetters, Deliveries, Group, Jobs, Lag, Server, ServiceHealth, Stream, StreamRole, Times
+from streams.health.snapshot import Consumer, DeadLetters, Deliveries, Group, HeardBy, Jobs, Lag, Server, ServiceHealth, Stream, StreamRole, Times
 from streams.health.verdict import LAG_KINDS, RULES, judge
 
 WELL = Server(
@@ -24,7 +24,7 @@ WELL = Server(
     aof_ok=True,
     rdb_ok=True,
 )
-BRIDGE = Consumer(name="bridge@host", pending=0, idle_seconds=0.1, alive=True, heard_by="idle")
+BRIDGE = Consumer(name="bridge@host", pending=0, idle_seconds=0.1, alive=True, heard_by=HeardBy.IDLE)
 
 
 def service(**fields: Any) -> ServiceHealth:

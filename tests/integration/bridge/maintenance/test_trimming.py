@@ -11,7 +11,7 @@ from bridge.connection import Connection
 from bridge.maintenance import trim_done
 from streams.bus import clock
 from streams.bus.limits import StreamLimits
-from streams.bus.topology import RedisStreamsConfig
+from streams.bus.topology import MANAGEMENT_CONSUMERS, RedisStreamsConfig
 from streams.bus.trim import count_before, plan_trim, trim
 from tests.protocol.scene import LONG, Scene
 
@@ -114,6 +114,17 @@ def test_the_bridge_keeps_what_the_limits_say(connected: Connected, scene: Scene
     # Over the memory budget nothing is kept.
     scene.client.set(scene.keys.over_memory, "much", px=LONG)
     assert {scene.service.commands: 3, scene.service.results: 1} == trim_done(keeping, exact=True)
+
+
+def test_a_long_stream_is_trimmed_in_one_go(connected: Connected, scene: Scene) -> None:
+    """The server removes some 10,000 at a time when it may choose: more than that would come in five minutes."""
+    for _ in range(25):
+        pipe = scene.client.pipeline(transaction=False)
+        for _ in range(1_000):
+            pipe.xadd(scene.results, {"n": "1"})
+        pipe.execute()
+    scene.client.xgroup_setid(scene.results, MANAGEMENT_CONSUMERS, "$")
+    assert trim_done(connected())[scene.service.results] > 24_000
 
 
 def test_status_and_event_streams_are_capped_and_dead_letters_are_not(connected: Connected, scene: Scene) -> None:
