@@ -26,6 +26,7 @@ work = app.task(**_options("work"))(_payload)
 insisting = app.task(**_options("insisting", autoretry_for=(RemoteError,), max_retries=3, default_retry_delay=1))(_payload)
 retried = app.task(**_options("retried", autoretry_for=(DeadLettered,), max_retries=1, default_retry_delay=1))(_payload)
 parking = app.task(**_options("parking", on_dead_letter="park"))(_payload)
+once = app.task(**_options("once", at_most_once=True))(_payload)
 
 
 @app.task(**_options("total"))
