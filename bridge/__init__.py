@@ -10,6 +10,7 @@ from bridge.connect import connect
 from bridge.errors import BadPayload, DeadLettered, EagerUnavailable, JobError, NotMappable, PoisonCommand, RemoteError, UncertainOutcome
 from bridge.findings import Finding, Severity
 from bridge.job_info import JobInfo, Progress, Stage
+from bridge.maintenance.beat import add_maintenance_tasks, maintenance_schedule
 from bridge.task import StreamTask
 
 __all__ = [
@@ -27,6 +28,8 @@ __all__ = [
     "Stage",
     "StreamTask",
     "UncertainOutcome",
+    "add_maintenance_tasks",
     "check_configuration",
     "connect",
+    "maintenance_schedule",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -14,7 +14,7 @@ from bridge.connection import Connection
 from streams.bus.clock import utc_now
 from streams.bus.topology import Service
 from streams.errors import DecodeError
-from streams.jobs.messages import DeadLetter, JobErrorInfo
+from streams.jobs.messages import DeadLetter, DeadReason, JobErrorInfo
 
 PAGE: Final = 200
 
@@ -52,6 +52,8 @@ class Letter:
     state: LetterState
     fate: str = ""
     """What was done with it: "redriven <publish> <when>"."""
+    lineage: str = ""
+    """Of its publish: a task's retries are of one."""
 
     @property
     def at(self) -> datetime:
@@ -65,6 +67,16 @@ class Letter:
     @property
     def reason(self) -> str:
         return self.fields.get("reason", "")
+
+    @property
+    def is_redriven(self) -> bool:
+        """Whether it was sent again before."""
+        return self.fate.startswith("redriven")
+
+    @property
+    def is_uncertain(self) -> bool:
+        """Whether its job may run once only."""
+        return self.reason == DeadReason.UNCERTAIN or self.fields.get("at_most_once") == "true"
 
     @property
     def error(self) -> JobErrorInfo:
@@ -157,19 +169,26 @@ def _with_states(connection: Connection, service: Service, rows: Iterable[tuple[
             state = LetterState.PARKED
         else:
             state = _of_lineage(connection, task_id, lineage)
-        letters.append(Letter(service, entry, fields, state, answers[len(rows) + number] or ""))
+        letters.append(Letter(service, entry, fields, state, answers[len(rows) + number] or "", lineage or ""))
     return letters
 
 
 def _of_lineage(connection: Connection, task_id: str, lineage: str) -> LetterState:
     """How the newest run of the task stands."""
-    publishes = lineage_of(connection, task_id, lineage)[1]
-    if not publishes:
+    client, keys = connection.client, connection.keys
+    _, publishes = lineage_of(connection, task_id, lineage)
+    if publishes and client.hget(keys.job(publishes[-1]), "phase") != "closed":
+        return LetterState.RUNNING  # or another run of it is parked
+    ended = str(client.hget(keys.task(task_id), f"ended:{lineage}") or "").rpartition(" ")[2]
+    if not ended:
         return LetterState.FORGOTTEN
-    phase, outcome = connection.client.hmget(connection.keys.job(publishes[-1]), ["phase", "outcome"])
-    if phase == "parked":  # another run of it is
-        return LetterState.RUNNING
-    return OF_OUTCOME.get(str(outcome), LetterState.RUNNING) if phase == "closed" else LetterState.RUNNING
+    return OF_OUTCOME.get(ended, LetterState.RUNNING)
+
+
+def newest_of_each(letters: Sequence[Letter]) -> list[Letter]:
+    """Of the dead letters of a task's retries only the newest: one redrive is enough. They are given in their order."""
+    newest = {(letter.service.name, letter.lineage or letter.id): letter for letter in letters}
+    return [letter for letter in letters if newest[letter.service.name, letter.lineage or letter.id] is letter]
 
 
 def lineage_of(connection: Connection, task_id: str, lineage: str) -> tuple[int, list[str]]:

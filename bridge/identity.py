@@ -91,6 +91,19 @@ def completing_chord(group_id: str) -> Iterator[None]:
         _chord.reset(token)
 
 
+_again: contextvars.ContextVar[bool] = contextvars.ContextVar("bridge_sending_again", default=False)
+
+
+@contextmanager
+def sending_again() -> Iterator[None]:
+    """While inside, a message keeps the publish id that its headers carry: it takes the place of one that couldn't be dispatched."""
+    token = _again.set(True)
+    try:
+        yield
+    finally:
+        _again.reset(token)
+
+
 def stamp(headers: dict[str, Any], unlocked: Chord | None = None) -> None:
     """Give a message that is about to be sent its publish id.
 
@@ -100,11 +113,14 @@ def stamp(headers: dict[str, Any], unlocked: Chord | None = None) -> None:
     """
     retries = int(headers.get("retries") or 0)
     parent, chord, run = headers.get(PUBLISH_ID), _chord.get() or unlocked, _current.get()
+    if parent and _again.get():
+        return
     if parent and retries:
         # A retry inherits its parent's headers, and stays in its lineage.
         headers[PUBLISH_ID] = retry_of(str(parent), retries)
         headers[LINEAGE] = headers.get(LINEAGE) or parent
-        headers[PARENT] = parent
+        if run is not None:  # else it was never dispatched itself, and whose retry it is waits for this one now
+            headers[PARENT] = parent
         return
     headers.pop(PARENT, None)
     if chord is not None:

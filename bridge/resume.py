@@ -15,7 +15,7 @@ from celery import states
 from celery.app.task import Context
 from kombu.utils.json import loads
 
-from bridge import identity, outcome, remote_errors
+from bridge import identity, instrumentation, notifying, outcome, remote_errors
 from bridge.celery_internals import resuming, revoked
 from bridge.celery_internals.resuming import Finished
 from bridge.celery_internals.servers import store_state
@@ -86,6 +86,7 @@ class Resumer:
         )
         begun = self.connection.call(step)
         if begun.verdict != "won":
+            instrumentation.superseded(service, begun.verdict)
             logger.warning("result %s of task %s (run %s, %s): %s, kept aside", entry, result.task_id, result.attempt, result.status, begun.verdict)
             return None
         if begun.replay:
@@ -116,8 +117,13 @@ class Resumer:
         if not request.ignore_result:
             told = {"reason": error.reason, "message": error.message, "dead_letter_id": error.dead_letter_id, "deliveries": error.deliveries}
             store_state(request, DEAD_LETTERED, told | {"worker": won.result.worker})
-        step = dead_letters.park(self.connection.keys, won.publish_id, results=won.stream, group=self.group, entry=won.entry)
-        self.connection.call(step, patience_seconds=self.connection.settings.dispatch_patience_seconds)
+        step = dead_letters.park(
+            self.connection.keys, won.publish_id, task_id=won.result.task_id, results=won.stream, group=self.group, entry=won.entry
+        )
+        verdict = self.connection.call(step, patience_seconds=self.connection.settings.dispatch_patience_seconds)
+        if verdict == "cancelled":
+            logger.info("task %s was revoked meanwhile; it isn't parked", won.result.task_id)
+            return
         logger.warning(
             "task %s is parked (%s), it waits for an operator: celery streams dead redrive %s, or discard",
             won.result.task_id,
@@ -151,6 +157,7 @@ class Resumer:
                 self.connection.raise_mark(run, BEGUN_RANK)
                 if not isinstance(error, Exception):
                     error = JobError(f"{type(error).__name__}: {error}")
+                notifying.tell_failed(context.task, won.result.task_id, error)
                 self.app.backend.mark_as_failure(won.result.task_id, error, request=context, store_result=not context.ignore_result)
         stored = self.app.backend.get_task_meta(won.result.task_id, cache=False)["status"]
         self.close(won, Finished(str(stored) if stored in states.READY_STATES else states.FAILURE))
@@ -172,7 +179,8 @@ class Resumer:
             retry_due_ms=finished.retry_due_ms,
             tombstone=settings.dead_letter_tombstone if dead else settings.tombstone,
         )
-        self.connection.call(step, patience_seconds=settings.dispatch_patience_seconds)
+        verdict = self.connection.call(step, patience_seconds=settings.dispatch_patience_seconds)
+        instrumentation.resolved(self.connection, won, str(service), verdict)
 
     # ------------------------------------------------------------------------------------------------------------------------ status (S4)
 

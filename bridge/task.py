@@ -18,11 +18,13 @@ from typing import Any, ClassVar, Final, Literal, NoReturn
 from pydantic import ValidationError
 
 from bridge import outcome
-from bridge.celery_internals.dispatching import TwoPhaseTask, caller_of_current_task
+from bridge.celery_internals.dispatching import PutOff, SentBack, TwoPhaseTask, caller_of_current_task
 from bridge.connection import Connection
-from bridge.dispatch import LANE, dispatch, was_dispatched
+from bridge.dispatch import LANE, dispatch, ended_before_dispatch, was_dispatched
 from bridge.eager import run_here
-from bridge.errors import BadPayload, NotMappable
+from bridge.errors import BadPayload, NotMappable, UncertainOutcome
+from bridge.putting_off import put_off
+from streams.errors import BacklogFull
 
 _INLINE_TASKS: Final = {"celery.map", "celery.starmap"}
 """They call a task's body in their own worker, item by item; `chunks` sends the second."""
@@ -101,6 +103,24 @@ class StreamTask(TwoPhaseTask):
     def was_dispatched(self, message: Mapping[str, Any]) -> bool:
         """Whether a message, given by its headers, was dispatched before: this is its second delivery then."""
         return was_dispatched(self, message)
+
+    def put_off(self, reason: BacklogFull) -> PutOff | SentBack:
+        """Send the current message again, later: its command isn't taken now."""
+        return put_off(self, reason)
+
+    def ended_before_dispatch(self, message: Mapping[str, Any], state: str) -> None:
+        """A message, given by its headers, ends with this state without having been dispatched."""
+        ended_before_dispatch(self, message, state)
+
+    def retry(self, *args: Any, exc: BaseException | None = None, **options: Any) -> Any:
+        """Celery's; but a job that may run once only isn't run again because it isn't known whether it ran, whatever `autoretry_for` says.
+
+        Raises:
+            UncertainOutcome: that is `exc`.
+        """
+        if isinstance(exc, UncertainOutcome):
+            raise exc
+        return super().retry(*args, exc=exc, **options)
 
     def payload(self, *args: Any, **kwargs: Any) -> Any:
         """What these arguments send.

@@ -12,7 +12,7 @@ from typing import Any
 
 from celery import Celery
 
-from bridge import DeadLettered, StreamTask, connect
+from bridge import DeadLettered, StreamTask, add_maintenance_tasks, connect, maintenance_schedule
 from bridge.connection import Connection
 from streams.bus.topology import Service, add_service
 from tests import stopping
@@ -34,7 +34,9 @@ app.conf.update(
     result_extended=True,
     task_send_sent_event=True,
     worker_send_task_events=True,
+    beat_schedule=maintenance_schedule(),
 )
+add_maintenance_tasks(app)
 
 
 def _payload(**data: Any) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from billiard.einfo import ExceptionInfo, ExceptionWithTraceback
 from celery import Celery, states
+from celery.app.task import Context
 from celery.app.trace import build_tracer
 from celery.events.event import Event
 from celery.result import result_from_tuple
@@ -21,6 +22,7 @@ from bridge import identity, outcome
 from bridge.celery_internals.dispatching import TwoPhaseTask
 from bridge.celery_internals.revoked import announce_revoked, signal_number
 from bridge.celery_internals.servers import Interrupted, is_server_away
+from bridge.errors import UncertainOutcome
 from bridge.remote_errors import remote_traceback
 from streams.bus import clock
 
@@ -33,6 +35,13 @@ def context_of(request: Any) -> dict[str, Any]:
     """What of a task's request must be kept to resume it later: everything but the worker's own."""
     context = {key: value for key, value in vars(request).items() if key not in _NOT_CONTEXT}
     return context | {_CHILDREN: [child.as_tuple() for child in request.children]}  # what the function that built the payload sent
+
+
+def send_retry(app: Celery, context: dict[str, Any]) -> None:
+    """Send the retry of a task once more, at once, whose first message is lost."""
+    request = Context(dict(context))
+    task = app.tasks[context["task"]]
+    task.signature_from_request(request, countdown=0, retries=int(request.retries or 0) + 1, add_to_parent=False).apply_async()
 
 
 class _Message:
@@ -144,8 +153,10 @@ def _due_ms(retry: Any) -> int:
 def would_retry(request: Request, error: BaseException) -> bool:
     """Whether Celery would retry the task by itself (`autoretry_for`), were this its error."""
     task = request.task
-    if not isinstance(error, tuple(getattr(task, "autoretry_for", None) or ())) or isinstance(
-        error, tuple(getattr(task, "dont_autoretry_for", None) or ())
+    if (
+        isinstance(error, UncertainOutcome)
+        or not isinstance(error, tuple(getattr(task, "autoretry_for", None) or ()))
+        or isinstance(error, tuple(getattr(task, "dont_autoretry_for", None) or ()))
     ):
         return False
     most = getattr(task, "retry_kwargs", {}).get("max_retries", task.max_retries)

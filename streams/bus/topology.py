@@ -15,11 +15,17 @@ at the next. The keys that go with jobs:
 | jobs:retrying                | zset   | management | publishes whose retry isn't dispatched yet, by its due time  |
 | jobs:closed                  | zset   | management | the last publishes that ended, by time                       |
 | dead:<service>               | hash   | management | what became of a dead letter, by its entry id                |
+| recent:<service>             | list   | management | how long the last 1,000 jobs waited and ran; has a TTL       |
+| told:critical                | string | management | that people were told of a critical verdict; has a TTL       |
 | workers                      | hash   | management | what each stream worker last told of itself, by node name    |
 | orders:<consumer>            | stream | management | what one worker process is asked to do; has a TTL            |
 | answered:<ticket>            | string | management | which bridge answers a question of remote control; has a TTL |
 | delayed:<service>            | zset   | workers    | publishes that are to be retried, by due time (ms)           |
+| upkeep                       | hash   | management | when each work of upkeep was done, by whom, what came out    |
+| upkeep:turn:<work>           | string | management | whose turn a work of upkeep is; has a TTL                    |
+| over_memory                  | string | management | the streams are over their budget; has a TTL                 |
 | mark:<task_id>               | hash   | management | how far the task's state has advanced; see `Keys.mark`       |
+| sent:<stream>:<key>          | string | senders    | entry of the message with that idempotency key; has a TTL    |
 """
 
 from __future__ import annotations
@@ -82,6 +88,11 @@ class Service:
         """Every stream that commands come on, the most urgent first."""
         return tuple(f"{self.commands}:{lane}" for lane in self.lanes) or (self.commands,)
 
+    @property
+    def streams(self) -> tuple[str, ...]:
+        """Every stream of the service."""
+        return (*self.command_streams, self.results, self.status, self.dead_letters)
+
     def command_stream(self, lane: str | None = None) -> str:
         """The stream of a lane; None is the default one.
 
@@ -123,6 +134,23 @@ def add_service(new: Service) -> Service:
     return SERVICES.setdefault(new.name, new)
 
 
+def dead_letters_of(stream: str) -> str:
+    """Logical name of the stream for dead letters of another: its service's; else `<source>:<destination>:dead_letters`, or `<name>:dead_letters`."""
+    for each in SERVICES.values():
+        if stream in {each.commands, *each.command_streams}:
+            return each.dead_letters
+    match stream.split(":"):
+        case [source, destination, _]:
+            return f"{source}:{destination}:dead_letters"
+        case _:
+            return f"{stream}:dead_letters"
+
+
+def may_be_capped(stream: str) -> bool:
+    """Whether old entries of a logical stream may be dropped unread: news only. A command, result or dead letter never is."""
+    return stream.rpartition(":")[2] in {"status", "events"}
+
+
 class RedisStreamsConfig:
     """The logical stream and group names as constants."""
 
@@ -148,6 +176,20 @@ class RedisStreamsConfig:
     MONITORING_CONSUMERS: Final = MONITORING_CONSUMERS
     SYSTEM_EVENTS: Final = "system:events"
     SUPERSEDED_RESULTS: Final = "mgmt:superseded"
+
+
+class Predecessor:
+    """Streams of the system before this one, whose keys had no prefix, and where their entries belong now."""
+
+    MOVED: Final = {
+        "mcp_commands": RedisStreamsConfig.MGMT_TRADING_COMMANDS,
+        "bot_commands": RedisStreamsConfig.MGMT_TRADING_COMMANDS,
+        "bot_events": RedisStreamsConfig.TRADING_MGMT_STATUS,
+        "system_events": RedisStreamsConfig.SYSTEM_EVENTS,
+    }
+    ROUTED: Final = "mcp_events"
+    """Each of its messages names its destination: the service whose command it is."""
+    ALL: Final = (*MOVED, ROUTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +242,15 @@ class Keys:
         """What became of a service's dead letters, by their entry ids."""
         return f"{self.prefix}dead:{service_name}"
 
+    def recent(self, service_name: str) -> str:
+        """How long the last jobs of a service waited and ran, newest first."""
+        return f"{self.prefix}recent:{service_name}"
+
+    @property
+    def told_critical(self) -> str:
+        """That people were told of a critical verdict: one of several bridges does it."""
+        return f"{self.prefix}told:critical"
+
     @property
     def workers(self) -> str:
         """What each stream worker last told of itself."""
@@ -218,9 +269,27 @@ class Keys:
         return f"{self.prefix}delayed:{service_name}"
 
     @property
+    def upkeep(self) -> str:
+        """When each work of upkeep was done last, by whom, and what came out."""
+        return f"{self.prefix}upkeep"
+
+    def upkeep_turn(self, work: str) -> str:
+        """Whose turn a work of upkeep is."""
+        return f"{self.prefix}upkeep:turn:{work}"
+
+    @property
+    def over_memory(self) -> str:
+        """There while the streams use more memory than their budget; says how much."""
+        return f"{self.prefix}over_memory"
+
+    @property
     def superseded(self) -> str:
         """Results that lost, kept aside."""
         return self.stream(RedisStreamsConfig.SUPERSEDED_RESULTS)
+
+    def sent(self, stream: str, idempotency_key: str) -> str:
+        """Which entry of a stream (logical name) is the message with that key."""
+        return f"{self.prefix}sent:{stream}:{idempotency_key}"
 
     def mark(self, task_id: str) -> str:
         """How far a task's state has advanced; beside the Celery result where that is in Redis, else on the streams' server."""

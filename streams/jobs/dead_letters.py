@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -12,12 +13,15 @@ from streams.bus.functions import FunctionCall, verdict
 from streams.bus.topology import Keys, Service
 
 
-def park(keys: Keys, publish_id: str, *, results: str, group: str, entry: str) -> FunctionCall[str]:
-    """R15: the publish waits for an operator; its result is kept, and acknowledged. Returns `parked`, `repeated` or `superseded`."""
+def park(keys: Keys, publish_id: str, *, task_id: str, results: str, group: str, entry: str) -> FunctionCall[str]:
+    """R15: the publish waits for an operator; its result is kept, and acknowledged.
+
+    Returns `parked`, `cancelled` (a cancel came meanwhile, and a result of it is sent), `repeated` or `superseded`.
+    """
     return FunctionCall(
         "park",
-        (keys.job(publish_id), keys.open_jobs, keys.parked_jobs, results),
-        (group, entry, f"{results} {entry}", publish_id, clock.now_ms()),
+        (keys.job(publish_id), keys.open_jobs, keys.parked_jobs, results, keys.cancel_flag(task_id), keys.task(task_id)),
+        (group, entry, f"{results} {entry}", publish_id, clock.now_ms(), clock.moment(), int(signal.SIGTERM)),
         verdict,
     )
 
@@ -42,6 +46,8 @@ class Redriven:
     """Run number of the new publish."""
     entry: str = ""
     lineage: str = ""
+    waits: bool = False
+    """Whether the new publish has no outcome yet, nor a result that has begun."""
 
 
 def redrive(
@@ -52,6 +58,7 @@ def redrive(
     new_publish_id: str,
     task_id: str,
     seen_seq: int,
+    seen_phase: str,
     lineage_publishes: Sequence[str],
     stream: str,
     context: str,
@@ -68,6 +75,7 @@ def redrive(
         new_publish_id: derived from the dead letter, so that a repeat is known.
         task_id: of the job.
         seen_seq: the task's newest run number, as the caller saw it when it read the lineage.
+        seen_phase: of the publish, `parked` or `closed`, for which the context was made.
         lineage_publishes: the publishes of the same lineage, the newest last.
         stream: full key of the command stream.
         context: what the bridge needs to resume the task.
@@ -77,7 +85,9 @@ def redrive(
     """
 
     def parse(reply: Any) -> Redriven:
-        return Redriven(str(reply[0]), int(reply[1]), str(reply[2]), str(reply[3])) if len(reply) > 1 else Redriven(str(reply[0]))
+        return (
+            Redriven(str(reply[0]), int(reply[1]), str(reply[2]), str(reply[3]), bool(int(reply[4]))) if len(reply) > 1 else Redriven(str(reply[0]))
+        )
 
     return FunctionCall(
         "redrive",
@@ -97,6 +107,7 @@ def redrive(
             publish_id,
             new_publish_id,
             seen_seq,
+            seen_phase,
             clock.now_ms(),
             clock.moment(),
             int(tombstone.total_seconds() * 1000),

@@ -6,12 +6,14 @@ Here as in `running`, `resolving` and `managing`: a pure, typed caller returns a
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from typing import Final
 
 from streams.bus import clock
-from streams.bus.functions import FunctionCall, flat
+from streams.bus.functions import FunctionCall, flat, verdict
 from streams.bus.topology import Keys, Service
 from streams.jobs.messages import Command
+
+NO_LIMIT: Final = 2**53
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,10 +21,12 @@ class Dispatched:
     """What dispatch did."""
 
     verdict: str
-    """`sent`, `cancelled` (a cancel was waiting) or `duplicate` (this publish is known)."""
+    """`sent`, `cancelled` (a cancel was waiting) or `duplicate` (this publish is known); `full` or `over_memory` (nothing was done)."""
     seq: int
-    """Run number of the task id."""
+    """Run number of the task id; 0 of what wasn't dispatched."""
     entry: str
+    why_not: str = ""
+    """Of `full` the backlog, of `over_memory` how much is used."""
 
 
 def dispatch(
@@ -36,9 +40,9 @@ def dispatch(
     context: bytes | str,
     lane: str | None = None,
     parent: str = "",
-    tombstone: timedelta = timedelta(days=7),
+    max_backlog: int | None = None,
 ) -> FunctionCall[Dispatched]:
-    """R3: remember the publish and send its command, once, on a lane of the service.
+    """R3: remember the publish and send its command, once, on a lane of the service; not while `max_backlog` commands wait there.
 
     Args:
         keys: of this deployment.
@@ -50,7 +54,6 @@ def dispatch(
         context: what the bridge needs to resume the task.
         lane: None is the service's default one.
         parent: the publish that this one is a retry of.
-        tombstone: how long the ledger of that one is kept from now on.
 
     Raises:
         UnknownLane: the service has no such lane.
@@ -67,6 +70,8 @@ def dispatch(
             keys.cancel_flag(command.task_id),
             keys.stream(service.command_stream(lane)),
             command.callback_stream,
+            keys.delayed(service.name),
+            keys.over_memory,
             keys.retrying_jobs,
             keys.job(parent or publish_id),
         ),
@@ -79,9 +84,22 @@ def dispatch(
             service.name,
             context,
             clock.moment(),
+            service.group,
+            max_backlog or NO_LIMIT,
             parent,
-            int(tombstone.total_seconds() * 1000),
             *flat(fields),
         ),
-        lambda reply: Dispatched(str(reply[0]), int(reply[1]), str(reply[2])),
+        lambda reply: Dispatched(str(reply[0]), int(reply[1]), *map(str, reply[2:])),
     )
+
+
+def retry_ended(keys: Keys, *, parent: str, task_id: str, state: str) -> FunctionCall[str]:
+    """R9, for a retry that ends before its dispatch. Returns `ended`, or `told` when its parent isn't closed yet, or is known no more.
+
+    Args:
+        keys: of this deployment.
+        parent: the publish that it is a retry of.
+        task_id: of both.
+        state: what the task ends with, which is how the lineage ends.
+    """
+    return FunctionCall("retry_ended", (keys.retrying_jobs, keys.job(parent), keys.task(task_id)), (parent, state), verdict)

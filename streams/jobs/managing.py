@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 
 from streams.bus import clock
@@ -82,8 +83,12 @@ def repair(
     results_group: str,
     max_deliveries: int,
     stream: str | None = None,
+    answered_up_to: str = "",
 ) -> FunctionCall[str]:
-    """R13: send an open publish again whose command vanished, on its `stream` (None: the default lane's). Returns `repaired`, `dead_lettered` or `fine:<why>`."""
+    """R13: send an open publish again whose command vanished, on its `stream` (None: the default lane's). Returns `repaired`, `dead_lettered` or `fine:<why>`.
+
+    `answered_up_to`: an id of the result stream; the caller has seen that no unacknowledged result up to it is of this publish (`answered`). "" looks at all.
+    """
     sender = {"schema": "1", "task_id": task_id, "attempt": str(attempt), "publish_id": publish_id, "worker": "reconciler"}
     return FunctionCall(
         "repair",
@@ -95,6 +100,32 @@ def repair(
             callback_stream,
             keys.stream(service.dead_letters),
         ),
-        (publish_id, service.group, results_group, max_deliveries, clock.moment(), *flat(sender)),
+        (publish_id, service.group, results_group, max_deliveries, clock.moment(), answered_up_to, *flat(sender)),
         verdict,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A part of the unacknowledged results of a stream."""
+
+    last: str
+    """Id of the last one looked at; "" when there was none."""
+    is_more: bool
+    names: tuple[str, ...]
+    """Publish ids; of results that name none, `unnamed(...)`."""
+
+
+def unnamed(task_id: str, attempt: int | str) -> str:
+    """What a result without a publish id is known by."""
+    return f"unnamed:{task_id}:{attempt}"
+
+
+def answered(results: str, *, group: str, after: str = "", most: int = 100) -> FunctionCall[Answered]:
+    """Whose results lie on a stream unacknowledged, from the first one or `after` an id on."""
+    return FunctionCall(
+        "answered",
+        (results,),
+        (group, f"({after}" if after else "", most),
+        lambda reply: Answered(str(reply[0]), bool(reply[1]), tuple(map(str, reply[2]))),
     )

@@ -192,6 +192,8 @@ class WorkerStatus(EventMessage):
     """`{"python": ..., "celery-streams-bridge": ...}`"""
     task_types: Json = None
     """The command types that it has handlers for."""
+    refuses: str | None = None
+    """Why it takes no new jobs now."""
     at: datetime = Field(default_factory=utc_now)
 
 

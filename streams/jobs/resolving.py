@@ -127,16 +127,6 @@ def resolved(
     )
 
 
-def retry_ended(keys: Keys, publish_id: str, task_id: str, *, outcome: str, tombstone: timedelta) -> FunctionCall[bool]:
-    """The retry of a publish will never be dispatched, as its task has ended otherwise. Returns whether it was waited for."""
-    return FunctionCall(
-        "retry_ended",
-        (keys.job(publish_id), keys.task(task_id), keys.retrying_jobs),
-        (publish_id, outcome, int(tombstone.total_seconds() * 1000)),
-        bool,
-    )
-
-
 @dataclass(frozen=True, slots=True)
 class StateChange:
     """What R2 decides about: a state of one run of a task."""

@@ -6,17 +6,15 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from streams.bus import clock
+from streams.bus import clock, reader
 from streams.bus.codec import encode_json
 from streams.bus.functions import FunctionCall, flat, verdict
 from streams.bus.topology import Keys, Service
 from streams.jobs.messages import Command, DeadReason, JobErrorInfo, Result, Status
 
 STATUS_STREAM_CAP: Final = 10_000
-HANDED_BACK: Final = "handed_back"
-"""The consumer that holds what was handed back."""
-HANDED_BACK_IDLE_MS: Final = 1_000_000_000
-"""Idle time given to a handed-back entry (11 days), so that any claim takes it at once."""
+HANDED_BACK: Final = reader.HANDED_BACK
+HANDED_BACK_IDLE_MS: Final = reader.HANDED_BACK_IDLE_MS
 
 
 @dataclass(frozen=True, slots=True)

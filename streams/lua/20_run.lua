@@ -27,6 +27,12 @@ local function take_up(keys, args)
   local function answer(status)
     local result = try_xadd(results, '*', unpack(joined(sender, { 'status', status, 'finished_at', moment })))
     if not result then return park_it('undecodable', cjson.encode({ type = 'DecodeError', message = 'callback_stream is no stream' }), row[4]) end
+    -- Nobody knows of the commands of a producer that isn't ours: what is never run is kept where an operator sees it.
+    if status == 'expired' and redis.call('EXISTS', job) == 0 then
+      local failure = cjson.encode({ type = 'Expired', message = 'its expires_at had passed when a worker would have taken it up' })
+      write_dead_letter(dead, results, run, commands, entry, command_fields(commands, entry, job) or sender, status, failure, row[4] - 1, moment,
+        { 'worker', field(sender, 'worker') or '' })
+    end
     redis.call('XACK', commands, group, entry)
     redis.call('HSET', run, 'result_id', result)
     keep_run(run, redis.call('EXISTS', job) == 1)

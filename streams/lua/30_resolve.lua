@@ -14,7 +14,7 @@ redis.register_function('csb1_begin', function(keys, args)
     local fields = entry_fields(results, entry)
     if fields and verdict ~= 'repeated' then
       if #fields > 4000 then fields = { 'packed', cmsgpack.pack(fields) } end
-      redis.call('XADD', superseded, 'MAXLEN', '~', cap, '*', unpack(joined(without(fields, SOURCE_FIELDS), { 'source_stream', results, 'source_id', entry })))
+      redis.call('XADD', superseded, 'MAXLEN', '~', cap, '*', unpack(joined(without(fields, SOURCE_FIELDS), { 'source_stream', results, 'source_id', entry, 'verdict', verdict })))
     end
     redis.call('XACK', results, group, entry)
     return { verdict }
@@ -24,12 +24,6 @@ redis.register_function('csb1_begin', function(keys, args)
   return { 'won', winner and 1 or 0, ledger[1] or 0, ledger[2], ledger[3], ledger[4], ledger[5], ledger[6] or '', ledger[7] or 0 }
 end)
 
--- A task has one open publish fewer. Its run counter outlives every one of them, what waits for a retry or an operator included, and every tombstone: a later
--- run must not reuse a run number.
-local function one_fewer_open(task, tombstone)
-  if redis.call('HINCRBY', task, 'open', -1) <= 0 then redis.call('PEXPIRE', task, 2 * tonumber(tombstone)) end
-end
-
 -- R9: the ledger is closed, with the task's state as its outcome, and the result acknowledged; the closed entry stays as a tombstone. A repeat does nothing.
 -- One whose outcome is RETRY has no TTL before its retry is dispatched, which may have been: the message of that one may be lost.
 -- KEYS: job, run, task, open, results, retrying, closed, job of the retry
@@ -38,36 +32,25 @@ end
 redis.register_function('csb1_resolved', function(keys, args)
   local job, run, task, open, results, retrying, closed, retry_job = unpack(keys)
   local group, entry, result, publish, tombstone, now, outcome, due, most = unpack(args)
-  local phase, winner = unpack(redis.call('HMGET', job, 'phase', 'winner'))
+  local phase, winner, seq, lineage, came = unpack(redis.call('HMGET', job, 'phase', 'winner', 'seq', 'lineage', 'retry_came'))
   redis.call('XACK', results, group, entry)
   if winner ~= result then return { 'superseded' } end
-  if phase == 'closed' then return { 'repeated' } end
+  if phase ~= 'open' then return { 'repeated' } end
+  if outcome == 'RETRY' and came and came ~= 'DISPATCHED' then outcome = came end
   redis.call('HSET', job, 'phase', 'closed', 'closed_at', now, 'outcome', outcome)
+  lineage_ended(task, lineage, seq, outcome)
   redis.call('ZADD', closed, now, publish)
   redis.call('ZREMRANGEBYRANK', closed, 0, -1 - most)
+  tombstone = kept_for(task, tombstone)
   redis.call('PEXPIRE', run, tombstone)
   redis.call('ZREM', open, publish)
-  if outcome == 'RETRY' and redis.call('EXISTS', retry_job) == 0 then
+  if outcome == 'RETRY' and not came and redis.call('EXISTS', retry_job) == 0 then
     redis.call('ZADD', retrying, due, publish)
   else
     redis.call('PEXPIRE', job, tombstone)
     one_fewer_open(task, tombstone)
   end
   return { 'closed' }
-end)
-
--- A retry will never be dispatched, as its task has ended otherwise (revoked or expired in a Celery worker, a payload that can't be built): its parent takes
--- that end for its outcome, and is a tombstone like any other.
--- KEYS: job, task, retrying   ARGV: publish, outcome, tombstone (ms)
--- Returns 1 when it was listed, else 0
-redis.register_function('csb1_retry_ended', function(keys, args)
-  local job, task, retrying = unpack(keys)
-  local publish, outcome, tombstone = unpack(args)
-  if redis.call('ZREM', retrying, publish) == 0 then return 0 end
-  redis.call('HSET', job, 'outcome', outcome)
-  redis.call('PEXPIRE', job, tombstone)
-  one_fewer_open(task, tombstone)
-  return 1
 end)
 
 -- R2: may this state be stored? (run number, rank) only ever rises; SUCCESS is sticky while it is stored; an older run writes no terminal state over a newer

@@ -1,34 +1,10 @@
 -- What becomes of a job whose command is a dead letter: R15 park, R16 release, R12 redrive. Management's half of the ledger decides; what a dead letter says of
 -- itself, its service's workers wrote.
 
--- R15, after DEAD_LETTERED is stored: the publish waits for an operator. It has no TTL meanwhile.
--- KEYS: job, open, parked, results
--- ARGV: group, entry, result id, publish, now
--- Returns {verdict}: parked | repeated | superseded
-redis.register_function('csb1_park', function(keys, args)
-  local job, open, parked, results = unpack(keys)
-  local group, entry, result, publish, now = unpack(args)
-  local phase, winner = unpack(redis.call('HMGET', job, 'phase', 'winner'))
-  if winner ~= result then
-    redis.call('XACK', results, group, entry)
-    return { 'superseded' }
-  end
-  if phase == 'open' then
-    local fields = entry_fields(results, entry)
-    redis.call('HSET', job, 'phase', 'parked', 'parked_at', now, 'parked_result', cmsgpack.pack(fields or {}))
-    redis.call('ZREM', open, publish)
-    redis.call('ZADD', parked, now, publish)
-  end
-  redis.call('XACK', results, group, entry)
-  return { phase == 'open' and 'parked' or 'repeated' }
-end)
-
--- R16: a parked publish gets its end after all, as the failure that it is or, with a signal, as cancelled. The bridge resolves that result like any other.
-local function release(job, open, parked, results, publish, signum, now, moment)
-  local phase, released, packed, task_id, seq = unpack(redis.call('HMGET', job, 'phase', 'released', 'parked_result', 'task_id', 'seq'))
-  if phase ~= 'parked' then return released and 'repeated' or 'not parked' end
-  local fields = cmsgpack.unpack(packed)
+-- A parked publish, or one that is about to be, gets its end: what it was parked for, or a cancel by `signum`.
+local function end_parked(job, open, parked, results, publish, fields, signum, now, moment)
   if signum ~= '' or #fields == 0 then
+    local task_id, seq = unpack(redis.call('HMGET', job, 'task_id', 'seq'))
     fields = { 'schema', '1', 'task_id', task_id, 'attempt', seq, 'publish_id', publish, 'status', signum ~= '' and 'cancelled' or 'dead_lettered',
       'finished_at', moment }
   end
@@ -38,6 +14,41 @@ local function release(job, open, parked, results, publish, signum, now, moment)
   redis.call('HDEL', job, 'parked_result')
   redis.call('ZREM', parked, publish)
   redis.call('ZADD', open, now, publish)
+end
+
+-- R15, after DEAD_LETTERED is stored: the publish waits for an operator. It has no TTL meanwhile. One whose cancel came while its result was being resolved,
+-- too late for R10, isn't parked: it ends as cancelled.
+-- KEYS: job, open, parked, results, cancel flag, task
+-- ARGV: group, entry, result id, publish, now, moment, signal of such a cancel
+-- Returns {verdict}: parked | cancelled | repeated | superseded
+redis.register_function('csb1_park', function(keys, args)
+  local job, open, parked, results, flag, task = unpack(keys)
+  local group, entry, result, publish, now, moment, signum = unpack(args)
+  local phase, winner, lineage = unpack(redis.call('HMGET', job, 'phase', 'winner', 'lineage'))
+  if winner ~= result then
+    redis.call('XACK', results, group, entry)
+    return { 'superseded' }
+  end
+  redis.call('XACK', results, group, entry)
+  if phase ~= 'open' then return { 'repeated' } end
+  local verdict = 'parked'
+  if is_flagged(flag, task, lineage) then
+    end_parked(job, open, parked, results, publish, {}, signum, now, moment)
+    verdict = 'cancelled'
+  else
+    local fields = entry_fields(results, entry)
+    redis.call('HSET', job, 'phase', 'parked', 'parked_at', now, 'parked_result', cmsgpack.pack(fields or {}))
+    redis.call('ZREM', open, publish)
+    redis.call('ZADD', parked, now, publish)
+  end
+  return { verdict }
+end)
+
+-- R16: a parked publish gets its end after all, as the failure that it is or, with a signal, as cancelled (R10). The bridge resolves that result like any other.
+local function release(job, open, parked, results, publish, signum, now, moment)
+  local phase, released, packed = unpack(redis.call('HMGET', job, 'phase', 'released', 'parked_result'))
+  if phase ~= 'parked' then return released and 'repeated' or 'not parked' end
+  end_parked(job, open, parked, results, publish, cmsgpack.unpack(packed), signum, now, moment)
   return 'released'
 end
 
@@ -51,24 +62,28 @@ end)
 
 -- R12: run it again under the same task id, as a new publish of its lineage.
 -- KEYS: job, run, task, open, parked, cancel flag, commands, new job, fates of dead letters, then the job of each publish of the lineage, the newest last
--- ARGV: publish, new publish, seq of the task as its caller saw it, now, moment, tombstone (ms), context, data of the command or '', dead letter id
--- Returns {verdict, seq, entry, lineage}: sent | duplicate | changed (look again) | gone | refused:<why>
+-- ARGV: publish, new publish, seq of the task and phase of the publish as the caller saw them, now, moment, tombstone (ms), context, data of the command or '',
+-- dead letter id
+-- Returns {verdict, seq, entry, lineage, 1 when the new publish waits for its outcome}: sent | duplicate | changed (look again) | gone | refused:<why>
 redis.register_function('csb1_redrive', function(keys, args)
   local job, run, task, open, parked, flag, commands, new_job, fates = unpack(keys)
-  local publish, new, seen, now, moment, tombstone, context, data, letter = unpack(args)
-  local done = redis.call('HMGET', new_job, 'seq', 'entry', 'lineage')
-  if done[1] then return { 'duplicate', done[1], done[2] or '', done[3] } end
+  local publish, new, seen, seen_phase, now, moment, tombstone, context, data, letter = unpack(args)
+  local done = redis.call('HMGET', new_job, 'seq', 'entry', 'lineage', 'phase', 'winner')
+  if done[1] then return { 'duplicate', done[1], done[2] or '', done[3], done[4] == 'open' and not done[5] and 1 or 0 } end
+  if string.find(redis.call('HGET', fates, letter) or '', '^redriven') then return { 'refused:redriven' } end -- so long ago that its ledger is gone
   local phase, task_id, lineage, retries, service, packed = unpack(redis.call('HMGET', job, 'phase', 'task_id', 'lineage', 'retries', 'service', 'command'))
   if not phase then return { 'gone' } end
-  if redis.call('HGET', task, 'seq') ~= seen then return { 'changed' } end
-  local outcome = false
+  -- The context is that of a parked publish, with its chord, or of a failed one, without it.
+  if redis.call('HGET', task, 'seq') ~= seen or phase ~= seen_phase then return { 'changed' } end
   for i = 10, #keys do
-    local other, ended = unpack(redis.call('HMGET', keys[i], 'phase', 'outcome'))
+    local other = redis.call('HGET', keys[i], 'phase')
     if other == 'open' then return { 'refused:open' } end
     if other == 'parked' and keys[i] ~= job then return { 'refused:parked' } end
-    if other then outcome = ended or 'unknown' end
   end
-  if phase ~= 'parked' and outcome ~= 'FAILURE' then return { 'refused:' .. tostring(outcome) } end
+  if phase ~= 'parked' then
+    local outcome = string.match(redis.call('HGET', task, 'ended:' .. lineage) or '', '%S+$') or 'unknown'
+    if outcome ~= 'FAILURE' then return { 'refused:' .. outcome } end
+  end
 
   local seq = redis.call('HINCRBY', task, 'seq', 1)
   local dropped = { attempt = 1, publish_id = 1, deliveries = 1, created_at = 1, expires_at = 1 }
@@ -89,12 +104,13 @@ redis.register_function('csb1_redrive', function(keys, args)
   if phase == 'parked' then
     redis.call('HSET', job, 'phase', 'closed', 'closed_at', now, 'outcome', 'REDRIVEN')
     redis.call('HDEL', job, 'parked_result')
+    tombstone = kept_for(task, tombstone)
     redis.call('PEXPIRE', job, tombstone)
     redis.call('PEXPIRE', run, tombstone)
     redis.call('ZREM', parked, publish)
     redis.call('HINCRBY', task, 'open', -1)
   end
-  return { 'sent', seq, entry, lineage }
+  return { 'sent', seq, entry, lineage, 1 }
 end)
 
 -- A dead letter without a ledger, of a producer that isn't ours: its command goes back on its stream, once.
@@ -106,7 +122,9 @@ redis.register_function('csb1_resend', function(keys, args)
   local letter, data, moment = unpack(args)
   local fields = entry_fields(dead, letter)
   if not fields or redis.call('HEXISTS', fates, letter) == 1 then return '' end
-  local command = without(without(fields, DEAD_FIELDS), data ~= '' and { data = 1 } or {})
+  local dropped = { expires_at = 1 }
+  if data ~= '' then dropped['data'] = 1 end
+  local command = without(without(fields, DEAD_FIELDS), dropped)
   if data ~= '' then command = joined(command, { 'data', data }) end
   if #command == 0 then return '' end
   local entry = xadd(commands, command)

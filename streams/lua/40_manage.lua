@@ -1,4 +1,4 @@
--- What the management side does beside the straight way: R7 promote_due, R10 cancel, R11 reap, R13 repair, R14 trim; and what it counts.
+-- What the management side does beside the straight way: R7 promote_due, R10 cancel, R11 reap, R13 repair; and what it counts.
 
 -- R7: a delayed command goes back onto its stream; one counter, never reset.
 -- KEYS: commands, delayed, job, run
@@ -35,10 +35,10 @@ redis.register_function('csb1_cancel', function(keys, args)
   return 'accepted'
 end)
 
--- True when a result of this publish is on the stream and not yet acknowledged.
-local function unacknowledged_result(results, group, publish, task_id, seq)
-  local info = group_info(results, group)
-  local from_id = info and group_floor(results, info) or '-'
+-- True when a result of this publish is on the stream and not yet acknowledged. `after`: the caller has looked at everything up to this id, '' when it hasn't.
+local function unacknowledged_result(results, group, publish, task_id, seq, after)
+  local info = after == '' and group_info(results, group)
+  local from_id = after ~= '' and '(' .. after or (info and group_floor(results, info) or '-')
   while true do
     local rows = redis.call('XRANGE', results, from_id, '+', 'COUNT', 500)
     for _, row in ipairs(rows) do
@@ -52,11 +52,11 @@ end
 
 -- R13: send an open publish again whose command vanished (failover, XDEL by hand) before it gave a result.
 -- KEYS: job, run, commands, delayed, results, dead letters
--- ARGV: publish, workers' group, bridge's group, max deliveries, moment, then `sender`
+-- ARGV: publish, workers' group, bridge's group, max deliveries, moment, id up to which no unacknowledged result is of this publish or '', then `sender`
 -- Returns {verdict}: fine:<why> | repaired | dead_lettered
 redis.register_function('csb1_repair', function(keys, args)
   local job, run, commands, delayed, results, dead = unpack(keys)
-  local publish, group, results_group, max, moment = unpack(args)
+  local publish, group, results_group, max, moment, after = unpack(args)
   local phase, winner, entry, task_id, seq, early = unpack(redis.call('HMGET', job, 'phase', 'winner', 'entry', 'task_id', 'seq', 'result_id'))
   if phase ~= 'open' then return { 'fine:closed' } end
   if winner then return { 'fine:resolving' } end
@@ -68,7 +68,7 @@ redis.register_function('csb1_repair', function(keys, args)
     local pending = redis.pcall('XPENDING', commands, group, entry, entry, 1)
     if not pending.err and pending[1] then return { 'fine:pending' } end
   end
-  if unacknowledged_result(results, results_group, publish, task_id, seq) then return { 'fine:answered' } end
+  if unacknowledged_result(results, results_group, publish, task_id, seq, after) then return { 'fine:answered' } end
 
   -- A foreign worker may have run the lost entry: a repair counts as a delivery.
   local runs = redis.call('HINCRBY', run, 'runs', 1)
@@ -76,7 +76,7 @@ redis.register_function('csb1_repair', function(keys, args)
   if runs >= tonumber(max) or at_most_once(command) then
     local failure = redis.call('HGET', run, 'failure') or cjson.encode({ type = 'CommandLost', message = 'the command vanished from its stream', retryable = false })
     local reason = at_most_once(command) and 'uncertain' or 'exhausted'
-    write_dead_letter(dead, results, run, commands, entry or '', command, reason, failure, runs, moment, from(args, 6))
+    write_dead_letter(dead, results, run, commands, entry or '', command, reason, failure, runs, moment, from(args, 7))
     return { 'dead_lettered' }
   end
   redis.call('HSET', job, 'entry', xadd(commands, joined(without(command, { deliveries = 1 }), { 'deliveries', runs })))
@@ -101,8 +101,8 @@ redis.register_function('csb1_reap', function(keys, args)
     return { fields and 'resolved' or 'vanished' }
   end
   if stands == 'cancelled' then
-    local result = xadd(results, joined(sender, { 'status', 'cancelled', 'finished_at', moment }))
-    redis.call('HSET', run, 'result_id', result)
+    local result = try_xadd(results, '*', unpack(joined(sender, { 'status', 'cancelled', 'finished_at', moment })))
+    if result then redis.call('HSET', run, 'result_id', result) end
     redis.call('XACK', commands, group, entry)
     return { 'cancelled' }
   end
@@ -119,21 +119,6 @@ redis.register_function('csb1_reap', function(keys, args)
   if stands then redis.call('HSET', job, 'entry', again) end
   redis.call('XACK', commands, group, entry)
   return { 'reaped' }
-end)
-
--- R14: cut at the lowest of what any group still has to deal with.
--- KEYS: stream   ARGV: '=' exact or '~' cheap
-redis.register_function('csb1_trim', function(keys, args)
-  local rows = redis.pcall('XINFO', 'GROUPS', keys[1])
-  if rows.err or #rows == 0 then return { 0, '' } end
-  local floor = nil
-  for _, row in ipairs(rows) do
-    local info = {}
-    for i = 1, #row, 2 do info[row[i]] = row[i + 1] end
-    local low = group_floor(keys[1], info)
-    if not floor or id_before(low, floor) then floor = low end
-  end
-  return { redis.call('XTRIM', keys[1], 'MINID', args[1], floor), floor }
 end)
 
 -- How many entries lie between two ids, without carrying them out of the server. At most `most` at a time: the server does nothing else meanwhile.

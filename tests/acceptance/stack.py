@@ -195,10 +195,10 @@ class Stack:
         """Anything else, such as Flower."""
         return self._process(name, arguments, ready=ready)
 
-    def run_celery(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def run_celery(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Celery's command line, to its end."""
         command = (sys.executable, "-m", "celery", "-A", self.app, *arguments)
-        return subprocess.run(command, env=self._environment, capture_output=True, text=True, timeout=60, check=False)
+        return subprocess.run(command, env=self._environment | environment, capture_output=True, text=True, timeout=60, check=False)
 
     def start(self, *processes: Process) -> None:
         """Start them side by side, and wait until each says that it is ready; all of the stack when none is named."""

@@ -26,8 +26,8 @@ class Mutation:
 
 
 MUTATIONS: Final = (
-    Mutation("dispatch knows no publish", "if known then", "if known and false then"),
-    Mutation("dispatch sees no flag", "cancel and cancel ~= redis.call('HGET', task, 'pardon:' .. lineage)", "false"),
+    Mutation("dispatch knows no publish", "if known then return { 'duplicate'", "if known and false then return { 'duplicate'"),
+    Mutation("dispatch sees no flag", "local cancelled = is_flagged(", "local cancelled = false and is_flagged("),
     Mutation(
         "the open ledger has a TTL", "redis.call('PERSIST', task)\n  redis.call('ZADD', open, now, publish)", "redis.call('PEXPIRE', job, 100000)"
     ),
@@ -64,7 +64,7 @@ MUTATIONS: Final = (
     Mutation("repair sees no unread command", "then return { 'fine:unread' } end", "then end"),
     Mutation("repair sees no pending command", "then return { 'fine:pending' } end", "then end"),
     Mutation("repair sees no delayed command", "if redis.call('ZSCORE', delayed, publish) then", "if false then"),
-    Mutation("repair sees no result", "if unacknowledged_result(results, results_group, publish, task_id, seq) then", "if false then"),
+    Mutation("repair sees no result", "if unacknowledged_result(results, results_group, publish, task_id, seq, after) then", "if false then"),
     Mutation("repair counts nothing", "local runs = redis.call('HINCRBY', run, 'runs', 1)", "local runs = 0", seed=161),
     Mutation("repair repairs nothing", "if phase ~= 'open' then return { 'fine:closed' } end", "do return { 'fine:closed' } end"),
     Mutation("trim sees no pending entry", "if info['pending'] > 0 then return", "if false then return"),

@@ -53,16 +53,33 @@ class Scene:
     # ------------------------------------------------------------------------------------------------------------------------------- dispatch
 
     def dispatch(
-        self, publish: str = "p1", *, task: str = "t1", lineage: str | None = None, retries: int = 0, expires_at: datetime | None = None
+        self,
+        publish: str = "p1",
+        *,
+        task: str = "t1",
+        lineage: str | None = None,
+        retries: int = 0,
+        expires_at: datetime | None = None,
+        max_backlog: int | None = None,
+        at_most_once: bool = False,
+        parent: str = "",
     ) -> Dispatched:
-        command = Command(type="lab.run", task_id=task, callback_stream=self.results, data={"n": 1}, expires_at=expires_at)
+        command = Command(type="lab.run", task_id=task, callback_stream=self.results, data={"n": 1}, expires_at=expires_at, at_most_once=at_most_once)
         step = dispatching.dispatch(
-            self.keys, self.service, command, publish_id=publish, lineage=lineage or publish, retries=retries, context=f"ctx of {publish}"
+            self.keys,
+            self.service,
+            command,
+            publish_id=publish,
+            lineage=lineage or publish,
+            retries=retries,
+            context=f"ctx of {publish}",
+            max_backlog=max_backlog,
+            parent=parent,
         )
         return self.do(step)
 
     def set_flag(self, task: str = "t1") -> None:
-        self.client.set(self.keys.cancel_flag(task), "1", px=LONG)
+        self.client.set(self.keys.cancel_flag(task), self.nonce(), px=LONG)
 
     # ------------------------------------------------------------------------------------------------------------------------------------ run
 
@@ -176,11 +193,11 @@ class Scene:
         )
         return self.do(step)
 
-    def close(self, publish: str = "p1", *, task: str = "t1") -> str:
+    def close(self, publish: str = "p1", *, task: str = "t1", outcome: str = "SUCCESS", retry: str = "", tombstone: timedelta = TOMBSTONE) -> str:
         """Read, begin and resolve the next result; its entry."""
         entry = self.read_result()[0]
         assert self.begin(publish, entry).verdict == "won"
-        assert self.resolved(publish, entry, task=task) == "closed"
+        assert self.resolved(publish, entry, task=task, outcome=outcome, retry=retry, tombstone=tombstone) == "closed"
         return entry
 
     # --------------------------------------------------------------------------------------------------------------------------------- manage
@@ -192,7 +209,7 @@ class Scene:
     def cancel(self, publish: str = "p1", *, waiting_only: bool = False) -> str:
         return self.do(managing.cancel(self.keys, self.service, publish, waiting_only=waiting_only))
 
-    def repair(self, publish: str = "p1", *, task: str = "t1", attempt: int = 1, max_deliveries: int = 3) -> str:
+    def repair(self, publish: str = "p1", *, task: str = "t1", attempt: int = 1, max_deliveries: int = 3, answered_up_to: str = "") -> str:
         step = managing.repair(
             self.keys,
             self.service,
@@ -202,6 +219,7 @@ class Scene:
             callback_stream=self.results,
             results_group=MANAGEMENT_CONSUMERS,
             max_deliveries=max_deliveries,
+            answered_up_to=answered_up_to,
         )
         return self.do(step)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -12,9 +12,9 @@ import click
 from bridge.cli.durations import Duration, in_words
 from bridge.cli.streams import connection_of
 from bridge.connection import Connection
-from bridge.dead_letters import Filter, Letter, LetterState, dead_letters
+from bridge.dead_letters import Filter, Letter, LetterState, dead_letters, newest_of_each
 from bridge.payload_changes import BadChange, parse_changes
-from bridge.redriving import Done, discard, purge, redrive, refusal
+from bridge.redriving import Done, Insists, discard, purge, redrive, refusal
 from streams.bus.clock import utc_now
 from streams.errors import UnknownService
 
@@ -90,28 +90,38 @@ def show(ctx: click.Context, /, *, id_: str, as_json: bool) -> None:
 @_chosen
 @click.option("--set", "assignments", multiple=True, metavar="data.KEY=VALUE", help="Change the payload, such as data.config.timerange=20250101-.")
 @click.option("--uncertain", is_flag=True, help="Also what may run once only and may have done its work. Look first.")
+@click.option("--unbridged", is_flag=True, help="Also what no task of ours has sent: only its worker says what it was. Look first.")
 @click.pass_context
 def redrive_(
-    ctx: click.Context, /, *, ids: tuple[str, ...], everything: bool, dry_run: bool, assignments: tuple[str, ...], uncertain: bool, **filters: Any
+    ctx: click.Context,
+    /,
+    *,
+    ids: tuple[str, ...],
+    everything: bool,
+    dry_run: bool,
+    assignments: tuple[str, ...],
+    uncertain: bool,
+    unbridged: bool,
+    **filters: Any,
 ) -> None:
-    """Run jobs again under their task ids: the same AsyncResult gets the new outcome."""
-    connection = connection_of(ctx)
+    """Run jobs again under their task ids: the same AsyncResult gets the new outcome. Of a task's retries the newest is sent again."""
+    connection, insists = connection_of(ctx), Insists(uncertain=uncertain, unbridged=unbridged)
     try:
         changes = parse_changes(assignments)
     except BadChange as exc:
         raise click.UsageError(str(exc)) from None
 
     def would(letter: Letter) -> Done:
-        why_not = refusal(letter, uncertain=uncertain) or ("it was redriven before" if letter.fate.startswith("redriven") else None)
+        why_not = refusal(letter, insists)
         return Done(letter, done=why_not is None, words=why_not or "would be sent again")
 
     def do(letter: Letter) -> Done:
         try:
-            return redrive(connection, letter, changes=changes, uncertain=uncertain)
+            return redrive(connection, letter, changes=changes, insists=insists)
         except BadChange as exc:
             return Done(letter, done=False, words=str(exc))
 
-    _each(ctx, ids, filters, would if dry_run else do, everything=everything)
+    _each(ctx, ids, filters, would if dry_run else do, everything=everything, choose=lambda letters: _newest_or_named(letters, ids))
 
 
 @dead.command("discard")
@@ -142,6 +152,12 @@ def purge_(ctx: click.Context, /, *, ids: tuple[str, ...], everything: bool, dry
     _each(ctx, ids, filters, would if dry_run else lambda letter: purge(connection, letter), everything=everything)
 
 
+def _newest_or_named(letters: Sequence[Letter], ids: Iterable[str]) -> list[Letter]:
+    """What is to be redriven: one of the same task is enough, unless it is named itself."""
+    named, newest = set(ids), {letter.id for letter in newest_of_each(letters)}
+    return [letter for letter in letters if letter.id in named or letter.id in newest]
+
+
 def _filter(ids: Iterable[str], services: tuple[str, ...], **filters: Any) -> Filter:
     return Filter(services=services, ids=frozenset(ids), **filters)
 
@@ -153,13 +169,21 @@ def _found(ctx: click.Context, connection: Connection, wanted: Filter) -> Iterab
         raise click.UsageError(str(exc), ctx) from None
 
 
-def _each(ctx: click.Context, ids: tuple[str, ...], filters: dict[str, Any], do: Callable[[Letter], Done], *, everything: bool) -> None:
+def _each(
+    ctx: click.Context,
+    ids: tuple[str, ...],
+    filters: dict[str, Any],
+    do: Callable[[Letter], Done],
+    *,
+    everything: bool,
+    choose: Callable[[Sequence[Letter]], list[Letter]] = list,
+) -> None:
     """Do it with each that is meant; the exit code is 1 when one that was named couldn't be dealt with, or none was found."""
     if bool(ids) == everything:
         raise click.UsageError("say which: their ids, or --all and what narrows it down (see `streams dead list`)", ctx)
     found = list(_found(ctx, connection_of(ctx), _filter(ids, **filters)))  # first all, as it changes what is found
     missing = set(ids) - {letter.id for letter in found} - {letter.task_id for letter in found}
-    done = [do(letter) for letter in found]
+    done = [do(letter) for letter in choose(found)]
     for each in done:
         click.echo(f"{'' if each.done else 'not '}{each.letter.service.name} {each.letter.id}: {each.words}")
     for id_ in sorted(missing):
@@ -194,7 +218,7 @@ def _reason(letter: Letter) -> str:
 
 
 def _state(letter: Letter) -> str:
-    return f"{letter.state}, redriven" if letter.fate.startswith("redriven") else str(letter.state)
+    return f"{letter.state}, redriven" if letter.is_redriven else str(letter.state)
 
 
 def _described(letter: Letter) -> str:
@@ -225,8 +249,10 @@ def _pretty(data: str) -> str:
 
 def _next_step(letter: Letter) -> str:
     command = f"celery -A ... streams dead redrive {letter.id}"
-    if why_not := refusal(letter, uncertain=True):
+    if why_not := refusal(letter, Insists(uncertain=True, unbridged=True)):
         return f"It can't be redriven: {why_not}."
     if letter.state is LetterState.PARKED:
         return f"Its task waits: {command}, or discard {letter.id}."
-    return f"To run it again: {command}" + (" --uncertain (look first whether it has done its work)" if refusal(letter, uncertain=False) else "")
+    insists = " --uncertain (look first whether it has done its work)" if letter.is_uncertain else ""
+    insists += " --unbridged (look first what its worker says it was)" if letter.state is LetterState.UNBRIDGED else ""
+    return f"To run it again: {command}{insists}"
