@@ -79,6 +79,26 @@ def retried(**data: Any) -> dict[str, Any]:
     return data
 
 
+poison = _bridged("test.poison")
+filling = _bridged("test.fill")
+until = _bridged("test.until")
+once = _bridged("test.once", at_most_once=True, autoretry_for=(Exception,), max_retries=2, retry_backoff=False)
+parked = app.task(base=StreamTask, name="lab.parked", service="lab", command="test.until", on_dead_letter="park")(_payload)
+until_retried, parked_retried = (
+    app.task(
+        base=StreamTask,
+        name=name,
+        service="lab",
+        command="test.until",
+        on_dead_letter=end,
+        autoretry_for=(DeadLettered,),
+        max_retries=1,
+        retry_kwargs={"countdown": 1},
+    )(_payload)
+    for name, end in (("lab.until_retried", "fail"), ("lab.parked_retried", "park"))
+)
+
+
 class Held(StreamTask):
     """Stays where it is told (`at`) until the file `until` is there; each step that a bridge comes to is a line of the file `<until>.steps`."""
 
