@@ -62,7 +62,6 @@ class StreamBridge(bootsteps.StartStopStep):
             self._reading.stop()
             self._thread.join(STOP_SECONDS)
             self._reading = self._thread = None
-            instrumentation.stop()
 
     shutdown = stop
 
