@@ -113,6 +113,7 @@ def _stats(state: Any, worker: StreamWorker, **_: Any) -> Any:
         "broker": {"transport": "redis streams", "virtual_host": Connection.of(app).service(worker.service).commands},
         "rusage": {},
         "versions": status.versions,
+        "refuses": status.refuses,
     }
 
 

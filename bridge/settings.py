@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import NoDecode
 
+from bridge.upkeep_settings import UpkeepSettings
 from streams.bus.settings import StreamsSettings
 
 
@@ -25,11 +26,15 @@ class Occasion(StrEnum):
     """It isn't critical any more."""
 
 
-class BridgeSettings(StreamsSettings):
+class BridgeSettings(StreamsSettings, UpkeepSettings):
     """What dispatching and resolving need."""
 
     dispatch_patience_seconds: float = Field(default=30.0, validation_alias="BRIDGE_DISPATCH_PATIENCE_SECONDS", ge=0)
     """How long a dispatch waits for an unreachable Redis before its message goes back to the broker."""
+    backlog_retry_seconds: float = Field(default=5.0, validation_alias="BRIDGE_BACKLOG_RETRY_SECONDS", ge=0.1)
+    """How long a task whose stream is full is put off the first time; each time twice as long, with jitter."""
+    backlog_retry_max_seconds: float = Field(default=60.0, validation_alias="BRIDGE_BACKLOG_RETRY_MAX_SECONDS", ge=0.1)
+    """And no longer than that: below the broker's visibility timeout."""
     result_lease_seconds: float = Field(default=15.0, validation_alias="BRIDGE_RESULT_LEASE_SECONDS", ge=1)
     """After that a result that a bridge began is taken by another."""
     tombstone_days: float = Field(default=7.0, validation_alias="BRIDGE_TOMBSTONE_DAYS", gt=0)
@@ -68,6 +73,11 @@ class BridgeSettings(StreamsSettings):
     def tombstone(self) -> timedelta:
         """Life of a closed ledger entry."""
         return timedelta(days=self.tombstone_days)
+
+    @property
+    def dead_letter_tombstone(self) -> timedelta:
+        """Life of a closed ledger entry whose command is a dead letter: it can be redriven for as long as that is kept."""
+        return max(self.tombstone, timedelta(days=self.dead_letter_days))
 
     @property
     def mark_ttl_seconds(self) -> int:

@@ -121,7 +121,7 @@ def describe_error(error: BaseException, *, without: tuple[str, ...] = ()) -> Jo
 
 def is_retryable(error: BaseException) -> bool:
     """True for a passing trouble: `Retryable`, a lost connection, a full disk."""
-    return isinstance(error, Retryable | ConnectionError) or (isinstance(error, OSError) and error.errno == errno.ENOSPC)
+    return isinstance(error, Retryable | ConnectionError) or (isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT})
 
 
 def describe_exit(status: int, *, expected_kill: str = "") -> str:

@@ -70,6 +70,11 @@ def load_library(client: redis.Redis) -> None:
     client.function_load(library_source(), replace=True)
 
 
+async def load_library_async(client: redis.asyncio.Redis) -> None:
+    """The same as `load_library`."""
+    await client.function_load(library_source(), replace=True)
+
+
 def _translated(exc: redis.ResponseError) -> Exception:
     if "Function not found" in str(exc):
         return FunctionLibraryMissing(f"the server holds no function library {LIBRARY}; the bridge loads it when it starts: `celery -A tasks bridge`")

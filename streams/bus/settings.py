@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 
 from pydantic import Field, field_validator
 from redis.connection import parse_url
 
+from streams.bus.limits import LimitsSettings
 from streams.bus.services import ServicesSettings
 from streams.bus.topology import Keys
 
 
-class StreamsSettings(ServicesSettings):
+class StreamsSettings(ServicesSettings, LimitsSettings):
     """What everything that talks to the streams needs."""
 
     redis_url: str = Field(default="redis://127.0.0.1:6379/0", validation_alias="REDIS_URL")
@@ -45,3 +47,17 @@ class StreamsSettings(ServicesSettings):
     def lease(self) -> timedelta:
         """The lease as a duration."""
         return timedelta(seconds=self.lease_seconds)
+
+
+class EventBusSettings(StreamsSettings):
+    """What an event bus needs."""
+
+    idempotency_days: float = Field(default=7.0, validation_alias="STREAMS_IDEMPOTENCY_DAYS", gt=0)
+    """How long an idempotency key is remembered: longer than any message lies in a spool."""
+    spool_dir: Path | None = Field(default=None, validation_alias="STREAMS_SPOOL_DIR")
+    """Where `send_with_retry` keeps messages while Redis is away; a folder of this one service. None: its caller keeps them."""
+
+    @property
+    def idempotency_life(self) -> timedelta:
+        """Life of an idempotency key."""
+        return timedelta(days=self.idempotency_days)

@@ -12,13 +12,20 @@ at the next. The keys that go with jobs:
 | cancel:<task_id>             | string | management | a cancel that came before the dispatch; has a TTL            |
 | jobs:open                    | zset   | management | open publishes by dispatch time (ms), so that nobody SCANs   |
 | jobs:parked                  | zset   | management | publishes that wait for an operator (DEAD_LETTERED), by time   |
+| jobs:retrying                | zset   | management | publishes whose retry isn't dispatched yet, by its due time  |
+| jobs:closed                  | zset   | management | the last publishes that ended, by time                       |
+| dead:<service>               | hash   | management | what became of a dead letter, by its entry id                |
 | recent:<service>             | list   | management | how long the last 1,000 jobs waited and ran; has a TTL       |
 | told:critical                | string | management | that people were told of a critical verdict; has a TTL       |
 | workers                      | hash   | management | what each stream worker last told of itself, by node name    |
 | orders:<consumer>            | stream | management | what one worker process is asked to do; has a TTL            |
 | answered:<ticket>            | string | management | which bridge answers a question of remote control; has a TTL |
 | delayed:<service>            | zset   | workers    | publishes that are to be retried, by due time (ms)           |
+| upkeep                       | hash   | management | when each work of upkeep was done, by whom, what came out    |
+| upkeep:turn:<work>           | string | management | whose turn a work of upkeep is; has a TTL                    |
+| over_memory                  | string | management | the streams are over their budget; has a TTL                 |
 | mark:<task_id>               | hash   | management | how far the task's state has advanced; see `Keys.mark`       |
+| sent:<stream>:<key>          | string | senders    | entry of the message with that idempotency key; has a TTL    |
 """
 
 from __future__ import annotations
@@ -48,10 +55,20 @@ class Service:
     """Names of its lanes, the most urgent first; the last is the default."""
     handlers: tuple[str, ...] = ()
     """Modules that register its handlers; only its workers import them."""
+    reap_after_seconds: float | None = None
+    """For workers that don't claim what a dead one left (in another language, say): after so long without a word the management side takes an entry away from
+    its consumer (protocol R11). It must be longer than the longest job, if the workers don't renew their hold. None: they claim."""
 
     @classmethod
     def named(
-        cls, name: str, *, status: str | None = None, group: str | None = None, lanes: tuple[str, ...] = (), handlers: tuple[str, ...] = ()
+        cls,
+        name: str,
+        *,
+        status: str | None = None,
+        group: str | None = None,
+        lanes: tuple[str, ...] = (),
+        handlers: tuple[str, ...] = (),
+        reap_after_seconds: float | None = None,
     ) -> Service:
         """A service by the standard grammar."""
         return cls(
@@ -63,12 +80,18 @@ class Service:
             group=group or f"{name}_workers",
             lanes=lanes,
             handlers=handlers,
+            reap_after_seconds=reap_after_seconds,
         )
 
     @property
     def command_streams(self) -> tuple[str, ...]:
         """Every stream that commands come on, the most urgent first."""
         return tuple(f"{self.commands}:{lane}" for lane in self.lanes) or (self.commands,)
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        """Every stream of the service."""
+        return (*self.command_streams, self.results, self.status, self.dead_letters)
 
     def command_stream(self, lane: str | None = None) -> str:
         """The stream of a lane; None is the default one.
@@ -111,6 +134,23 @@ def add_service(new: Service) -> Service:
     return SERVICES.setdefault(new.name, new)
 
 
+def dead_letters_of(stream: str) -> str:
+    """Logical name of the stream for dead letters of another: its service's; else `<source>:<destination>:dead_letters`, or `<name>:dead_letters`."""
+    for each in SERVICES.values():
+        if stream in {each.commands, *each.command_streams}:
+            return each.dead_letters
+    match stream.split(":"):
+        case [source, destination, _]:
+            return f"{source}:{destination}:dead_letters"
+        case _:
+            return f"{stream}:dead_letters"
+
+
+def may_be_capped(stream: str) -> bool:
+    """Whether old entries of a logical stream may be dropped unread: news only. A command, result or dead letter never is."""
+    return stream.rpartition(":")[2] in {"status", "events"}
+
+
 class RedisStreamsConfig:
     """The logical stream and group names as constants."""
 
@@ -136,6 +176,20 @@ class RedisStreamsConfig:
     MONITORING_CONSUMERS: Final = MONITORING_CONSUMERS
     SYSTEM_EVENTS: Final = "system:events"
     SUPERSEDED_RESULTS: Final = "mgmt:superseded"
+
+
+class Predecessor:
+    """Streams of the system before this one, whose keys had no prefix, and where their entries belong now."""
+
+    MOVED: Final = {
+        "mcp_commands": RedisStreamsConfig.MGMT_TRADING_COMMANDS,
+        "bot_commands": RedisStreamsConfig.MGMT_TRADING_COMMANDS,
+        "bot_events": RedisStreamsConfig.TRADING_MGMT_STATUS,
+        "system_events": RedisStreamsConfig.SYSTEM_EVENTS,
+    }
+    ROUTED: Final = "mcp_events"
+    """Each of its messages names its destination: the service whose command it is."""
+    ALL: Final = (*MOVED, ROUTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +228,20 @@ class Keys:
         """Publishes that wait for an operator, by when they were parked."""
         return f"{self.prefix}jobs:parked"
 
+    @property
+    def retrying_jobs(self) -> str:
+        """Publishes whose retry isn't dispatched yet, by when it is due."""
+        return f"{self.prefix}jobs:retrying"
+
+    @property
+    def closed_jobs(self) -> str:
+        """The last publishes that ended, by when."""
+        return f"{self.prefix}jobs:closed"
+
+    def fates(self, service_name: str) -> str:
+        """What became of a service's dead letters, by their entry ids."""
+        return f"{self.prefix}dead:{service_name}"
+
     def recent(self, service_name: str) -> str:
         """How long the last jobs of a service waited and ran, newest first."""
         return f"{self.prefix}recent:{service_name}"
@@ -201,9 +269,27 @@ class Keys:
         return f"{self.prefix}delayed:{service_name}"
 
     @property
+    def upkeep(self) -> str:
+        """When each work of upkeep was done last, by whom, and what came out."""
+        return f"{self.prefix}upkeep"
+
+    def upkeep_turn(self, work: str) -> str:
+        """Whose turn a work of upkeep is."""
+        return f"{self.prefix}upkeep:turn:{work}"
+
+    @property
+    def over_memory(self) -> str:
+        """There while the streams use more memory than their budget; says how much."""
+        return f"{self.prefix}over_memory"
+
+    @property
     def superseded(self) -> str:
         """Results that lost, kept aside."""
         return self.stream(RedisStreamsConfig.SUPERSEDED_RESULTS)
+
+    def sent(self, stream: str, idempotency_key: str) -> str:
+        """Which entry of a stream (logical name) is the message with that key."""
+        return f"{self.prefix}sent:{stream}:{idempotency_key}"
 
     def mark(self, task_id: str) -> str:
         """How far a task's state has advanced; beside the Celery result where that is in Redis, else on the streams' server."""

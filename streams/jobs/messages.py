@@ -98,6 +98,8 @@ class Command(EventMessage):
     traceparent: str | None = None
     deliveries: int = 0
     """Deliveries that happened under earlier entries of this publish."""
+    at_most_once: bool = False
+    """Nobody runs it a second time when it isn't known what became of the first run: it is a dead letter then (`uncertain`)."""
 
 
 class Result(EventMessage):
@@ -190,6 +192,8 @@ class WorkerStatus(EventMessage):
     """`{"python": ..., "celery-streams-bridge": ...}`"""
     task_types: Json = None
     """The command types that it has handlers for."""
+    refuses: str | None = None
+    """Why it takes no new jobs now."""
     at: datetime = Field(default_factory=utc_now)
 
 

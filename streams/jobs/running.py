@@ -6,17 +6,15 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from streams.bus import clock
+from streams.bus import clock, reader
 from streams.bus.codec import encode_json
 from streams.bus.functions import FunctionCall, flat, verdict
 from streams.bus.topology import Keys, Service
 from streams.jobs.messages import Command, DeadReason, JobErrorInfo, Result, Status
 
 STATUS_STREAM_CAP: Final = 10_000
-HANDED_BACK: Final = "handed_back"
-"""The consumer that holds what was handed back."""
-HANDED_BACK_IDLE_MS: Final = 1_000_000_000
-"""Idle time given to a handed-back entry (11 days), so that any claim takes it at once."""
+HANDED_BACK: Final = reader.HANDED_BACK
+HANDED_BACK_IDLE_MS: Final = reader.HANDED_BACK_IDLE_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +54,8 @@ class TakenUp:
     """`run`; else the entry is dealt with: `lost`, `resolved`, `cancelled`, `expired` or `dead_lettered`."""
     token: str = ""
     delivery: int = 0
+    crashes: int = 0
+    """Earlier runs whose worker died, or lost its lease, under them."""
 
 
 def take_up(
@@ -79,7 +79,7 @@ def take_up(
             delivery.consumer,
             delivery.entry,
             nonce,
-            max_deliveries,
+            1 if command.at_most_once else max_deliveries,
             clock.now_ms(),
             expires,
             command.deliveries,
@@ -87,7 +87,7 @@ def take_up(
             clock.moment(),
             *flat(delivery.sender(worker, pid)),
         ),
-        lambda reply: TakenUp(str(reply[0]), str(reply[1]), int(reply[2])) if len(reply) > 1 else TakenUp(str(reply[0])),
+        lambda reply: TakenUp(str(reply[0]), str(reply[1]), int(reply[2]), int(reply[3])) if len(reply) > 1 else TakenUp(str(reply[0])),
     )
 
 
@@ -155,10 +155,10 @@ def retry_later(
             delivery.consumer,
             delivery.entry,
             token,
-            max_deliveries,
+            1 if delivery.command.at_most_once else max_deliveries,
             clock.now_ms() + int(delay.total_seconds() * 1000),
             delivery.publish_id,
-            reason,
+            DeadReason.UNCERTAIN if delivery.command.at_most_once else reason,
             encode_json(error),
             clock.moment(),
             *flat(delivery.sender(worker, pid)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import count
 from typing import Any, Final, TypeVar, cast
@@ -10,7 +11,8 @@ import redis
 
 from streams.bus.functions import FunctionCall, call
 from streams.bus.topology import MANAGEMENT_CONSUMERS, Keys, Service
-from streams.jobs import dispatching, managing, resolving, running
+from streams.jobs import dead_letters, dispatching, managing, resolving, running
+from streams.jobs.dead_letters import Redriven
 from streams.jobs.dispatching import Dispatched
 from streams.jobs.messages import Command, DeadReason, JobErrorInfo, Result, ResultStatus
 from streams.jobs.resolving import Begun
@@ -20,6 +22,7 @@ T = TypeVar("T")
 
 SERVICE: Final = Service.named("lab")
 TOMBSTONE: Final = timedelta(days=7)
+DEAD_TOMBSTONE: Final = timedelta(days=30)
 MARK_TTL_SECONDS: Final = 30 * 86_400
 LONG: Final = timedelta(hours=1)
 FAR_MS: Final = 2**52
@@ -27,6 +30,16 @@ FAR_MS: Final = 2**52
 ERROR: Final = JobErrorInfo(type="Unreachable", message="the exchange is away", retryable=True)
 
 Row = tuple[str, dict[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class LineageSeen:
+    """What an operator sees of a lineage, before a redrive."""
+
+    seq: int
+    publishes: tuple[str, ...]
+    phase: str
+    """Of the publish that is to be redriven."""
 
 
 class Scene:
@@ -53,16 +66,37 @@ class Scene:
     # ------------------------------------------------------------------------------------------------------------------------------- dispatch
 
     def dispatch(
-        self, publish: str = "p1", *, task: str = "t1", lineage: str | None = None, retries: int = 0, expires_at: datetime | None = None
+        self,
+        publish: str = "p1",
+        *,
+        task: str = "t1",
+        lineage: str | None = None,
+        retries: int = 0,
+        parent: str = "",
+        expires_at: datetime | None = None,
+        at_most_once: bool = False,
+        max_backlog: int | None = None,
+        at_most_once: bool = False,
+        parent: str = "",
     ) -> Dispatched:
-        command = Command(type="lab.run", task_id=task, callback_stream=self.results, data={"n": 1}, expires_at=expires_at)
+        command = Command(type="lab.run", task_id=task, callback_stream=self.results, data={"n": 1}, expires_at=expires_at, at_most_once=at_most_once)
         step = dispatching.dispatch(
-            self.keys, self.service, command, publish_id=publish, lineage=lineage or publish, retries=retries, context=f"ctx of {publish}"
+            self.keys,
+            self.service,
+            command,
+            publish_id=publish,
+            lineage=lineage or publish,
+            retries=retries,
+            context=f"ctx of {publish}",
+            parent=parent,
+            tombstone=TOMBSTONE,
+            max_backlog=max_backlog,
+            parent=parent,
         )
         return self.do(step)
 
     def set_flag(self, task: str = "t1") -> None:
-        self.client.set(self.keys.cancel_flag(task), "1", px=LONG)
+        self.client.set(self.keys.cancel_flag(task), self.nonce(), px=LONG)
 
     # ------------------------------------------------------------------------------------------------------------------------------------ run
 
@@ -99,13 +133,15 @@ class Scene:
         result = Result(task_id=command.task_id, attempt=command.attempt, publish_id=command.publish_id, status=status, data=data)
         return self.do(running.finish(self.keys, delivery, token, result))
 
-    def retry_later(self, delivery: Delivery, token: str, *, delay: timedelta = timedelta(0), max_deliveries: int = 3) -> str:
+    def retry_later(
+        self, delivery: Delivery, token: str, *, delay: timedelta = timedelta(0), max_deliveries: int = 3, reason: DeadReason = DeadReason.EXHAUSTED
+    ) -> str:
         step = running.retry_later(
             self.keys,
             delivery,
             token,
             ERROR,
-            reason=DeadReason.EXHAUSTED,
+            reason=reason,
             delay=delay,
             max_deliveries=max_deliveries,
             worker=f"lab@{delivery.consumer}",
@@ -148,29 +184,98 @@ class Scene:
         )
         return self.do(step)
 
-    def resolved(self, publish: str, entry: str, *, task: str = "t1", tombstone: timedelta = TOMBSTONE) -> str:
+    def resolved(
+        self,
+        publish: str,
+        entry: str,
+        *,
+        task: str = "t1",
+        tombstone: timedelta = TOMBSTONE,
+        outcome: str = "SUCCESS",
+        retry: str = "",
+        retry_due_ms: int = 0,
+    ) -> str:
         step = resolving.resolved(
-            self.keys, self.service.name, publish, task, results=self.results, group=MANAGEMENT_CONSUMERS, entry=entry, tombstone=tombstone
+            self.keys,
+            self.service.name,
+            publish,
+            task,
+            results=self.results,
+            group=MANAGEMENT_CONSUMERS,
+            entry=entry,
+            outcome=outcome,
+            retry=retry,
+            retry_due_ms=retry_due_ms,
+            tombstone=tombstone,
         )
         return self.do(step)
 
-    def close(self, publish: str = "p1", *, task: str = "t1") -> str:
+    def close(self, publish: str = "p1", *, task: str = "t1", outcome: str = "SUCCESS", retry: str = "", tombstone: timedelta = TOMBSTONE) -> str:
         """Read, begin and resolve the next result; its entry."""
         entry = self.read_result()[0]
         assert self.begin(publish, entry).verdict == "won"
-        assert self.resolved(publish, entry, task=task) == "closed"
+        assert self.resolved(publish, entry, task=task, outcome=outcome, retry=retry, tombstone=tombstone) == "closed"
         return entry
 
+    # --------------------------------------------------------------------------------------------------------------------------- dead letters
+
+    def park(self, publish: str, entry: str) -> str:
+        return self.do(dead_letters.park(self.keys, publish, results=self.results, group=MANAGEMENT_CONSUMERS, entry=entry))
+
+    def release(self, publish: str = "p1") -> str:
+        return self.do(dead_letters.release(self.keys, self.service, publish))
+
+    def redrive(self, publish: str, new: str, letter: str, *, task: str, seen: LineageSeen) -> Redriven:
+        step = dead_letters.redrive(
+            self.keys,
+            self.service,
+            publish,
+            new_publish_id=new,
+            task_id=task,
+            seen_seq=seen.seq,
+            seen_phase=seen.phase,
+            lineage_publishes=seen.publishes,
+            stream=self.commands,
+            context=f"ctx of {new}",
+            data="",
+            dead_letter_id=letter,
+            tombstone=DEAD_TOMBSTONE,
+        )
+        return self.do(step)
+
+    def lineage(self, publish: str, task: str) -> LineageSeen:
+        """As `bridge.dead_letters.lineage_of` sees it."""
+        known = cast("dict[str, str]", self.client.hgetall(self.keys.task(task)))
+        of = self.client.hget(self.keys.job(publish), "lineage")
+        publishes = sorted((int(name.removeprefix("publish:")), value) for name, value in known.items() if name.startswith("publish:"))
+        kin = tuple(name for _, name in publishes if self.client.hget(self.keys.job(name), "lineage") == of)
+        return LineageSeen(int(known.get("seq") or 0), kin, str(self.client.hget(self.keys.job(publish), "phase")))
+
     # --------------------------------------------------------------------------------------------------------------------------------- manage
+
+    def reap(self, entry: str, *, min_idle: timedelta = timedelta(0), max_deliveries: int = 3) -> str:
+        found = cast("list[Row]", self.client.xrange(self.commands, entry, entry))
+        fields = found[0][1] if found else {}
+        step = managing.reap(
+            self.keys,
+            self.service,
+            stream=self.commands,
+            entry=entry,
+            fields=fields,
+            publish_id=fields.get("publish_id", "unknown"),
+            min_idle=min_idle,
+            max_deliveries=max_deliveries,
+        )
+        return self.do(step)
 
     def promote(self, publish: str = "p1", *, now_ms: int | None = None) -> str:
         step = managing.promote(self.keys, self.service, publish)
         return self.do(step if now_ms is None else FunctionCall(step.name, step.keys, (step.args[0], now_ms), step.parse))
 
     def cancel(self, publish: str = "p1", *, waiting_only: bool = False) -> str:
-        return self.do(managing.cancel(self.keys, self.service.name, publish, waiting_only=waiting_only))
+        return self.do(managing.cancel(self.keys, self.service, publish, waiting_only=waiting_only))
 
-    def repair(self, publish: str = "p1", *, task: str = "t1", attempt: int = 1, max_deliveries: int = 3) -> str:
+    def repair(self, publish: str = "p1", *, task: str = "t1", attempt: int = 1, max_deliveries: int = 3, answered_up_to: str = "") -> str:
         step = managing.repair(
             self.keys,
             self.service,
@@ -180,6 +285,7 @@ class Scene:
             callback_stream=self.results,
             results_group=MANAGEMENT_CONSUMERS,
             max_deliveries=max_deliveries,
+            answered_up_to=answered_up_to,
         )
         return self.do(step)
 

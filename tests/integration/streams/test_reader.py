@@ -12,7 +12,8 @@ import redis
 import redis.asyncio
 
 from streams.bus.clients import connect_async
-from streams.bus.reader import GroupReader
+from streams.bus.reader import Entry, GroupReader
+from streams.errors import NewerSchema
 
 GROUP = "workers"
 LEASE = timedelta(milliseconds=400)
@@ -205,3 +206,71 @@ async def test_renewing_keeps_what_is_in_hand_from_others_and_counts_nothing(cli
     await one.renew()
     [pending] = await client.xpending_range(stream, GROUP, "-", "+", 1)
     assert pending["consumer"] == "other"
+
+
+async def test_what_is_of_a_newer_schema_is_left_for_others_and_not_tried_again_at_once(client: redis.asyncio.Redis, stream: str) -> None:
+    await client.xadd(stream, {"n": "new", "schema": "2"})
+    old, newer = reader(client, stream, name="old", lease=timedelta(minutes=5)), reader(client, stream, name="newer")
+    [entry] = await old.read(1, block_ms=1)
+    await old.leave(entry, NewerSchema("of schema 2"))
+    old._last_claim = 0.0  # it looks for what others left
+    assert await read(old) == []
+    [pending] = await client.xpending_range(stream, GROUP, "-", "+", 1)
+    assert (pending["consumer"], pending["times_delivered"]) == ("newer_schema", 0)
+    await read_until(newer, ["new"])
+
+
+async def test_many_of_a_newer_schema_dont_hide_what_a_dead_consumer_left(client: redis.asyncio.Redis, stream: str) -> None:
+    for number in range(5):
+        await client.xadd(stream, {"n": f"new{number}"})
+    await client.xadd(stream, {"n": "left"})
+    old = reader(client, stream, name="old")
+    *newer, left = await old.read(6, block_ms=1)
+    for entry in newer:
+        await old.leave(entry, NewerSchema("of schema 2"))
+    for entry in (*newer, left):
+        await client.xclaim(stream, GROUP, "dead" if entry is left else "newer_schema", 0, [entry.id], idle=60_000, justid=True)
+    other = reader(client, stream, name="other")
+    claimed: list[str] = []
+    while not claimed:
+        claimed = await read(other, 1)
+    assert claimed == ["left"]
+
+
+async def test_with_turns_no_stream_waits_for_ever_and_no_more_is_taken_than_asked_for(client: redis.asyncio.Redis, prefix: str) -> None:
+    a, b = f"{prefix}a", f"{prefix}b"
+    one = GroupReader(client, [a, b], group=GROUP, consumer="a", lease=LEASE, take_turns=True)
+    assert await read(one) == []
+    for number in range(2):
+        for stream, name in ((a, "a"), (b, "b")):
+            await client.xadd(stream, {"n": f"{name}{number}"})
+    assert sorted([await read(one, 1), await read(one, 1)]) == [["a0"], ["b0"]]
+
+
+async def test_an_entry_knows_how_often_it_was_delivered(client: redis.asyncio.Redis, stream: str) -> None:
+    await client.xadd(stream, {"n": "1"})
+    [first] = await reader(client, stream).read(1, block_ms=1)
+    other = reader(client, stream, name="other")
+    claimed: list[Entry] = []
+    while not claimed:
+        claimed = await other.read(1, block_ms=50)
+    [again] = claimed
+    [recovered] = await reader(client, stream, name="other").read(1, block_ms=1)  # as after a lost reply
+    assert [first.deliveries, again.deliveries, recovered.deliveries] == [1, 2, 2]
+
+
+async def test_renewing_tells_what_is_lost(client: redis.asyncio.Redis, stream: str) -> None:
+    await client.xadd(stream, {"n": "1"})
+    one = reader(client, stream)
+    [entry] = await one.read(1, block_ms=1)
+    assert await one.renew() == set()
+    await client.xclaim(stream, GROUP, "other", 0, [entry.id])
+    assert await one.renew() == {entry.key}
+
+
+async def test_a_delivery_that_was_begun_can_be_given_back_with_its_count(client: redis.asyncio.Redis, stream: str) -> None:
+    await client.xadd(stream, {"n": "1"})
+    one, other = reader(client, stream), reader(client, stream, name="other", lease=timedelta(minutes=5))
+    [entry] = await one.read(1, block_ms=1)
+    await one.give_back(entry, counted=True)
+    assert [(entry.fields["n"], entry.deliveries) for entry in await other.read(1, block_ms=1)] == [("1", 2)]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.errors import DecodeError, EncodeError
+from streams.errors import DecodeError, EncodeError, NewerSchema
 from streams.jobs.messages import Command, DeadLetter, JobErrorInfo, Result, ResultStatus, Status, StatusKind, WorkerStatus, WorkerStatusKind
 
 TEXT = st.text(min_size=1, max_size=30)
@@ -124,3 +124,21 @@ def test_a_dead_letter_is_its_command_and_why() -> None:
 def test_a_moment_without_a_zone_is_utc() -> None:
     fields = {"task_id": "t", "attempt": "1", "status": "succeeded", "started_at": "2026-01-01T00:00:00", "finished_at": "2026-01-01T00:00:05Z"}
     assert Result.from_redis_dict(fields).runtime_seconds == 5
+
+
+@pytest.mark.parametrize("schema", ["1", "0", "01", None])
+def test_this_schema_and_the_one_before_it_are_read(schema: str | None) -> None:
+    fields = {"task_id": "t", "attempt": "1", "status": "succeeded"} | ({} if schema is None else {"schema": schema})
+    assert Result.from_redis_dict(fields).task_id == "t"
+
+
+def test_a_newer_schema_is_told_apart_whatever_its_fields_are_by_then() -> None:
+    with pytest.raises(NewerSchema, match="of schema 2, and this version knows 0 and 1"):
+        Command.from_redis_dict({"schema": "2", "data": "{", "kind": "?"})
+
+
+@pytest.mark.parametrize("schema", ["", "one", "-1", "1.5", "²"])
+def test_a_schema_that_is_no_number_is_no_message(schema: str) -> None:
+    with pytest.raises(DecodeError, match="schema") as caught:
+        Result.from_redis_dict({"schema": schema, "task_id": "t", "attempt": "1", "status": "succeeded"})
+    assert not isinstance(caught.value, NewerSchema)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from streams.bus.topology import SERVICES, Keys, RedisStreamsConfig, Service, service
+from streams.bus.topology import SERVICES, Keys, RedisStreamsConfig, Service, dead_letters_of, may_be_capped, service
 from streams.errors import UnknownLane, UnknownService
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -69,6 +69,7 @@ def test_every_key_starts_with_the_prefix() -> None:
         keys.open_jobs,
         keys.delayed("s"),
         keys.superseded,
+        keys.sent("a", "k"),
     ]
     assert all(key.startswith("{prod}:") for key in (*built, keys.mark("t")))
     assert len(set(built)) == len(built)
@@ -81,3 +82,24 @@ def test_no_other_module_spells_a_stream_name() -> None:
     for file in (file for package in ("streams", "bridge", "workers", "tasks") for file in (ROOT / package).rglob("*.py")):
         if file.name != "topology.py":
             assert not spelled.search(file.read_text()), f"{file} spells a name of its own"
+
+
+@pytest.mark.parametrize(
+    ("stream", "dead_letters"),
+    [
+        (RedisStreamsConfig.MGMT_TRADING_COMMANDS, RedisStreamsConfig.TRADING_MGMT_DEAD_LETTERS),
+        ("mgmt:elsewhere:commands", "mgmt:elsewhere:dead_letters"),
+        ("trading:mgmt:status", "trading:mgmt:dead_letters"),
+        ("system:events", "system:events:dead_letters"),
+        ("anything", "anything:dead_letters"),
+    ],
+)
+def test_each_stream_has_a_place_for_its_dead_letters(stream: str, dead_letters: str) -> None:
+    assert dead_letters_of(stream) == dead_letters
+
+
+def test_only_news_may_be_capped() -> None:
+    for each in SERVICES.values():
+        assert [may_be_capped(name) for name in (each.commands, each.results, each.dead_letters, each.status)] == [False, False, False, True]
+    assert may_be_capped(RedisStreamsConfig.SYSTEM_EVENTS)
+    assert not may_be_capped("mgmt:lab:commands:urgent")
