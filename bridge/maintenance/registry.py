@@ -1,4 +1,4 @@
-"""Every work of upkeep: its name, what does it, and how often."""
+"""Every work of upkeep: its name, what does it, and how often. A new one is a line here, and its interval in `UpkeepSettings`: bridge and beat do it then."""
 
 from __future__ import annotations
 

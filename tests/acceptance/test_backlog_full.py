@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from celery import chain, chord, group
 
+from bridge import JobInfo, Stage
 from streams.embedded import EmbeddedServer
 from streams.errors import BacklogFull
 from tests.acceptance.stack import Process, Stack
@@ -55,6 +56,7 @@ def test_what_finds_a_full_stream_waits_as_retry_and_runs_once_in_the_end(stack:
     wait_until(lambda: stack.states(results) == {"DISPATCHED": LIMIT, "RETRY": 8 - LIMIT}, message=lambda: str(stack.states(results)))
     assert LIMIT == stack.redis.xlen(stack.lab.commands)
     refused = next(result for result in results if stack.state(result) == "RETRY")
+    assert Stage.RETRYING is JobInfo.of(refused).stage
     reason = refused.result
     assert isinstance(reason, BacklogFull)
     assert "2 commands wait on mgmt:lab:commands, its max_backlog is 2" in str(reason)

@@ -64,6 +64,33 @@ def test_a_worker_whose_disk_fills_up_stops_taking_jobs_and_goes_on_when_there_i
     assert {1: 1} == stack.run_counts([waits])
 
 
+def test_what_was_read_while_the_disk_filled_up_is_given_back(stack: Stack) -> None:
+    least = shutil.disk_usage(stack.directory).free - GIB
+    worker = stack.worker(MIN_FREE_DISK=str(least))
+    stack.start(stack.celery(), stack.bridge(), worker)
+    filler = stack.directory / "filler"
+
+    def read_without_room() -> bool:
+        """The worker stands still in the middle of a read (nearly all of its time is one) while its disk fills up and a command comes."""
+        worker.pause()
+        with filler.open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, 2 * GIB)
+        result = stack.send("echo", value=3)
+        stack.wait_for_states([result], "DISPATCHED")
+        pending: Any = stack.redis.xpending(stack.lab.commands, stack.lab.group)
+        worker.resume()
+        try:
+            if pending["pending"]:
+                worker.wait_for("given back")
+        finally:
+            filler.unlink()
+        assert {"value": 3} == stack.get(result)
+        assert {1: 1} == stack.run_counts([result])
+        return bool(pending["pending"])
+
+    wait_until(read_without_room, 60)
+
+
 def test_the_folder_of_a_job_goes_when_its_time_has_come_and_that_of_a_running_one_stays(stack: Stack) -> None:
     worker = stack.worker("worker", 2, WORKER_HOUSEKEEPING_SECONDS="0.3", JOBS_KEEP_DAYS="0", ARTIFACTS_KEEP_DAYS="0")
     stack.start(stack.celery(), stack.bridge(), worker)
