@@ -167,15 +167,20 @@ def park(world: World, publish: str, entry: str) -> Actor:
     """R15, after DEAD_LETTERED is stored."""
     world.put(publish, DEAD_LETTERED)
     yield
-    is_open = publish not in world.closed and publish not in world.parked and world.winners[publish] == entry
-    verdict = world.scene.park(publish, entry)
+    expected = "superseded" if world.winners[publish] != entry else "repeated"
+    if expected == "repeated" and publish not in world.closed and publish not in world.parked:
+        expected = "cancelled" if world.is_flagged(publish) else "parked"
+    verdict = world.scene.park(publish, entry, task=task_of(publish))
     world.say(f"park {publish}: {verdict}")
-    world.require((verdict == "parked") == is_open, "R15", f"{publish} is {verdict}")
+    world.require(verdict == expected, "R15", f"{publish} is {verdict}, not {expected}")
     pending = {row["message_id"] for row in world.scene.pending(world.scene.results, MANAGEMENT_CONSUMERS)}
     world.require(entry not in pending, "R15", f"the result of {publish} isn't acknowledged")
-    if verdict == "parked":
+    if verdict in {"parked", "cancelled"}:
         world.parked.add(publish)
         world.check_open_ledgers()
+    if verdict == "cancelled":
+        world.accepted.add(publish)
+        world.let_go(publish)
 
 
 def status_reader(world: World, row: Row, pick: Random) -> Actor:

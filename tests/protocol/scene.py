@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import count
 from typing import Any, Final, TypeVar, cast
@@ -11,8 +10,7 @@ import redis
 
 from streams.bus.functions import FunctionCall, call
 from streams.bus.topology import MANAGEMENT_CONSUMERS, Keys, Service
-from streams.jobs import dead_letters, dispatching, managing, resolving, running
-from streams.jobs.dead_letters import Redriven
+from streams.jobs import dispatching, managing, resolving, running
 from streams.jobs.dispatching import Dispatched
 from streams.jobs.messages import Command, DeadReason, JobErrorInfo, Result, ResultStatus
 from streams.jobs.resolving import Begun
@@ -23,6 +21,7 @@ T = TypeVar("T")
 SERVICE: Final = Service.named("lab")
 TOMBSTONE: Final = timedelta(days=7)
 DEAD_TOMBSTONE: Final = timedelta(days=30)
+"""Of what has a dead letter."""
 MARK_TTL_SECONDS: Final = 30 * 86_400
 LONG: Final = timedelta(hours=1)
 FAR_MS: Final = 2**52
@@ -30,16 +29,6 @@ FAR_MS: Final = 2**52
 ERROR: Final = JobErrorInfo(type="Unreachable", message="the exchange is away", retryable=True)
 
 Row = tuple[str, dict[str, str]]
-
-
-@dataclass(frozen=True, slots=True)
-class LineageSeen:
-    """What an operator sees of a lineage, before a redrive."""
-
-    seq: int
-    publishes: tuple[str, ...]
-    phase: str
-    """Of the publish that is to be redriven."""
 
 
 class Scene:
@@ -72,9 +61,7 @@ class Scene:
         task: str = "t1",
         lineage: str | None = None,
         retries: int = 0,
-        parent: str = "",
         expires_at: datetime | None = None,
-        at_most_once: bool = False,
         max_backlog: int | None = None,
         at_most_once: bool = False,
         parent: str = "",
@@ -88,8 +75,6 @@ class Scene:
             lineage=lineage or publish,
             retries=retries,
             context=f"ctx of {publish}",
-            parent=parent,
-            tombstone=TOMBSTONE,
             max_backlog=max_backlog,
             parent=parent,
         )
@@ -217,56 +202,7 @@ class Scene:
         assert self.resolved(publish, entry, task=task, outcome=outcome, retry=retry, tombstone=tombstone) == "closed"
         return entry
 
-    # --------------------------------------------------------------------------------------------------------------------------- dead letters
-
-    def park(self, publish: str, entry: str) -> str:
-        return self.do(dead_letters.park(self.keys, publish, results=self.results, group=MANAGEMENT_CONSUMERS, entry=entry))
-
-    def release(self, publish: str = "p1") -> str:
-        return self.do(dead_letters.release(self.keys, self.service, publish))
-
-    def redrive(self, publish: str, new: str, letter: str, *, task: str, seen: LineageSeen) -> Redriven:
-        step = dead_letters.redrive(
-            self.keys,
-            self.service,
-            publish,
-            new_publish_id=new,
-            task_id=task,
-            seen_seq=seen.seq,
-            seen_phase=seen.phase,
-            lineage_publishes=seen.publishes,
-            stream=self.commands,
-            context=f"ctx of {new}",
-            data="",
-            dead_letter_id=letter,
-            tombstone=DEAD_TOMBSTONE,
-        )
-        return self.do(step)
-
-    def lineage(self, publish: str, task: str) -> LineageSeen:
-        """As `bridge.dead_letters.lineage_of` sees it."""
-        known = cast("dict[str, str]", self.client.hgetall(self.keys.task(task)))
-        of = self.client.hget(self.keys.job(publish), "lineage")
-        publishes = sorted((int(name.removeprefix("publish:")), value) for name, value in known.items() if name.startswith("publish:"))
-        kin = tuple(name for _, name in publishes if self.client.hget(self.keys.job(name), "lineage") == of)
-        return LineageSeen(int(known.get("seq") or 0), kin, str(self.client.hget(self.keys.job(publish), "phase")))
-
     # --------------------------------------------------------------------------------------------------------------------------------- manage
-
-    def reap(self, entry: str, *, min_idle: timedelta = timedelta(0), max_deliveries: int = 3) -> str:
-        found = cast("list[Row]", self.client.xrange(self.commands, entry, entry))
-        fields = found[0][1] if found else {}
-        step = managing.reap(
-            self.keys,
-            self.service,
-            stream=self.commands,
-            entry=entry,
-            fields=fields,
-            publish_id=fields.get("publish_id", "unknown"),
-            min_idle=min_idle,
-            max_deliveries=max_deliveries,
-        )
-        return self.do(step)
 
     def promote(self, publish: str = "p1", *, now_ms: int | None = None) -> str:
         step = managing.promote(self.keys, self.service, publish)

@@ -18,8 +18,9 @@ import redis
 from streams.bus.topology import MANAGEMENT_CONSUMERS
 from tests.protocol import actors, operators
 from tests.protocol.actors import Actor
+from tests.protocol.dead_scene import DeadScene
 from tests.protocol.rest import check_at_rest
-from tests.protocol.scene import FAR_MS, Row, Scene, rows
+from tests.protocol.scene import FAR_MS, Row, rows
 from tests.protocol.world import Rules, Violation, World, parent_of, task_of
 
 Steps = list[tuple[str, int]]
@@ -66,7 +67,7 @@ class Simulation:
     """One run of a scenario."""
 
     def __init__(self, client: redis.Redis, rules: Rules) -> None:
-        self.scene = Scene(client, f"sim{secrets.token_hex(4)}:")
+        self.scene = DeadScene(client, f"sim{secrets.token_hex(4)}:")
         self.world = World(self.scene, rules)
         client.xgroup_create(self.scene.status, MANAGEMENT_CONSUMERS, id="0", mkstream=True)
         client.xgroup_create(self.scene.results, "monitoring", id="0")
@@ -239,7 +240,7 @@ class Simulation:
         closed = self.world.closed
         waiting = sorted({publish for publish in self.world.broker if parent_of(publish) in closed and publish not in self.world.seqs})
         if waiting:
-            operators.fail_before_dispatch(self.world, pick.choice(waiting))
+            self._start(operators.fail_before_dispatch(self.world, pick.choice(waiting)))
 
     def look_after_retries(self, pick: Random) -> None:
         operators.look_after_retries(self.world)

@@ -14,7 +14,8 @@ from streams.bus.trim import trim
 from streams.jobs import resolving
 from streams.jobs.cancelling import cancel_task
 from streams.jobs.running import Delivery
-from tests.protocol.scene import DEAD_TOMBSTONE, MARK_TTL_SECONDS, TOMBSTONE, Scene
+from tests.protocol.dead_scene import DeadScene
+from tests.protocol.scene import DEAD_TOMBSTONE, MARK_TTL_SECONDS, TOMBSTONE
 
 TASKS: Final = {"a": "t1", "b": "t1", "c": "t2"}
 """Lineages `a` and `b` are one frozen task id that was sent twice."""
@@ -76,7 +77,7 @@ class Rules:
 class World:
     """The ghost of one deployment. A publish is named by what came before it: `a0`, its retry `a0+`, a redrive of that `a0+'`."""
 
-    scene: Scene
+    scene: DeadScene
     rules: Rules
     broker: list[str] = field(default_factory=list)
     """Celery messages that aren't acknowledged; a publish may be there twice."""
@@ -151,7 +152,7 @@ class World:
         if publish in self.seqs:
             self.require((got.verdict, got.seq) == ("duplicate", self.seqs[publish]), "R3", f"{publish} is dispatched a second time")
             return got.seq
-        flagged = self.revokes[task] > self.pardons.get(publish[0], 0)
+        flagged = self.is_flagged(publish)
         self.require(got.verdict == ("cancelled" if flagged else "sent"), "I6", f"{publish}, flag {flagged}: {got}")
         self.number(publish, got.seq)
         if parent_of(publish) in self.out_of_chord:
@@ -159,6 +160,10 @@ class World:
         if got.verdict == "cancelled":
             self.accepted.add(publish)
         return got.seq
+
+    def is_flagged(self, publish: str) -> bool:
+        """Whether the last revoke of its task is meant for it."""
+        return self.revokes[task_of(publish)] > self.pardons.get(publish[0], 0)
 
     def number(self, publish: str, seq: int) -> None:
         """A run number is new, and the newest of its task."""
@@ -276,7 +281,7 @@ class World:
 
     def reap(self, entry: str, publish: str) -> None:
         """R11."""
-        verdict = self.scene.reap(entry, max_deliveries=self.rules.max_deliveries)
+        verdict = self.scene.reap(entry, publish=publish, max_deliveries=self.rules.max_deliveries)
         self.say(f"reap {entry} of {publish}: {verdict}")
         known = {
             "reaped": publish not in self.winners and publish not in self.accepted,
