@@ -94,7 +94,7 @@ class RedisStreamsEventBus:
         try:
             return str(await self.client.xadd(self.keys.stream(stream), fields, maxlen=cap, approximate=True))
         except CONNECTION_ERRORS as exc:
-            raise NotSent(f"a {type(message).__name__} for {stream} may not be there: {type(exc).__name__}: {exc}") from exc
+            raise NotSent(f"a message ({type(message).__name__}) for {stream} may not be there: {type(exc).__name__}: {exc}") from exc
 
     async def send_with_retry(
         self, stream: str, message: EventMessage, max_retries: int = 3, *, idempotency_key: str | None = None, cap: int | None = None

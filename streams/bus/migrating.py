@@ -24,6 +24,8 @@ from streams.bus.topology import SERVICES, Keys, Predecessor
 from streams.errors import DecodeError
 
 PAGE: Final = 500
+NO_ENTRY: Final = "0-0"
+"""Stands for the whole of a key."""
 BATCH: Final = 100
 """Entries moved in one step; the server does nothing else meanwhile."""
 
@@ -145,7 +147,10 @@ def _destination(fields: dict[str, str]) -> str:
 
 
 def _planned(client: redis.Redis, source: str, *, also_handled: bool) -> Iterator[OldEntry]:
-    if client.type(source) != "stream":
+    kind = str(client.type(source))
+    if kind != "stream":
+        if kind != "none":
+            yield OldEntry(source, NO_ENTRY, None, f"is no stream, but a {kind}: that is left to people")
         return
     handled = _Handled(client, source)
     for entry_id, fields in _entries(client, source):

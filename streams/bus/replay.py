@@ -41,6 +41,8 @@ async def replay(
     pages = _following(client, key, since) if follow else _existing(client, key, since)
     end = last_until(until) if isinstance(until, datetime) else until
     given = 0
+    if count == 0:
+        return
     async for rows in pages:
         for entry_id, fields in rows:
             if (count is not None and given >= count) or (end is not None and order_of(entry_id) > order_of(end)):
