@@ -24,8 +24,9 @@ import redis.asyncio
 
 from streams.bus.backoff import Backoff
 from streams.bus.clients import CONNECTION_ERRORS, connect_async, is_passing
+from streams.bus.entry_ids import just_before
 from streams.bus.messages import EventMessage
-from streams.bus.received import M, Received, just_before
+from streams.bus.received import M, Received
 from streams.bus.replay import BEGINNING, replay
 from streams.bus.sender import Drained, Sender, Sent
 from streams.bus.sending import check_cap, check_size

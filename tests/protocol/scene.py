@@ -20,6 +20,8 @@ T = TypeVar("T")
 
 SERVICE: Final = Service.named("lab")
 TOMBSTONE: Final = timedelta(days=7)
+DEAD_TOMBSTONE: Final = timedelta(days=30)
+"""Of what has a dead letter."""
 MARK_TTL_SECONDS: Final = 30 * 86_400
 LONG: Final = timedelta(hours=1)
 FAR_MS: Final = 2**52
