@@ -1,7 +1,7 @@
 # What one does with a clone. Each target makes .venv when it is missing, or older than pyproject.toml or constraints.txt.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-all check format clean
+.PHONY: help demo up test test-all chaos check format clean
 .NOTPARALLEL:
 SHELL := /bin/bash
 
@@ -45,11 +45,16 @@ test-all: $(STAMP) ## every test on each server of this machine, then the crash 
 	$(BIN)/pytest -q $(AT_ONCE) --server=all
 	for run in 1 2 3 4 5 6 7 8 9 10; do echo "crash tests, run $$run of 10"; $(BIN)/pytest -q $(AT_ONCE) -m chaos || exit 1; done
 
-check: $(STAMP) ## lint, format, types, import rules
+chaos: $(STAMP) ## break everything for some minutes and count what is lost: docs/chaos.md [SEED= JOBS= MINUTES= FAULTS=]
+	@$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(JOBS),--jobs $(JOBS)) $(if $(MINUTES),--minutes $(MINUTES)) \
+	  $(if $(FAULTS),--faults $(FAULTS)) $(ARGS)
+
+check: $(STAMP) ## lint, format, types, import rules, the model of the protocol
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/python -m docs.protocol_model
 
 format: $(STAMP) ## put the code into shape
 	$(BIN)/ruff check --fix .

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+from bridge import maintenance_schedule
+
 broker_url = os.environ.get("CELERY_BROKER_URL") or "redis://127.0.0.1:6379/0"
 result_backend = os.environ.get("CELERY_RESULT_BACKEND") or "redis://127.0.0.1:6379/0"
 broker_connection_retry_on_startup = True
@@ -15,7 +17,7 @@ broker_transport_options = {
     "unacked_mutex_expire": 30,
 }
 
-imports = ("tasks.backtesting",)
+imports = ("tasks.backtesting", "tasks.maintenance")
 task_serializer = result_serializer = "json"
 accept_content = ["json"]
 result_extended = True
@@ -25,4 +27,5 @@ worker_send_task_events = True
 worker_prefetch_multiplier = 4
 timezone = "UTC"
 
-beat_schedule: dict[str, object] = {}  # yours; the streams' upkeep is done by the bridge
+# Yours go in here too. The streams' upkeep is done by the bridge, and by beat when BRIDGE_UPKEEP=beat.
+beat_schedule: dict[str, object] = {**maintenance_schedule()}

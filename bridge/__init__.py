@@ -7,9 +7,10 @@ app = connect(Celery("myproj", broker=REDIS, backend=REDIS))
 
 from bridge.configuration import check_configuration
 from bridge.connect import connect
-from bridge.errors import BadPayload, DeadLettered, EagerUnavailable, JobError, NotMappable, PoisonCommand, RemoteError
+from bridge.errors import BadPayload, DeadLettered, EagerUnavailable, JobError, NotMappable, PoisonCommand, RemoteError, UncertainOutcome
 from bridge.findings import Finding, Severity
 from bridge.job_info import JobInfo, Progress, Stage
+from bridge.maintenance.beat import add_maintenance_tasks, maintenance_schedule
 from bridge.task import StreamTask
 
 __all__ = [
@@ -26,6 +27,9 @@ __all__ = [
     "Severity",
     "Stage",
     "StreamTask",
+    "UncertainOutcome",
+    "add_maintenance_tasks",
     "check_configuration",
     "connect",
+    "maintenance_schedule",
 ]

@@ -18,15 +18,15 @@ from celery.utils.time import maybe_iso8601, maybe_make_aware
 from kombu.utils.json import dumps
 from pydantic import BaseModel
 
-from bridge import identity
+from bridge import identity, payload_changes
 from bridge.celery_internals.dispatching import SentBack
 from bridge.celery_internals.resuming import context_of
 from bridge.celery_internals.servers import is_server_away
 from bridge.configuration import refuse_what_loses_jobs
 from bridge.connection import Connection
 from bridge.states import DISPATCHED
-from streams.bus.codec import encode_json
-from streams.errors import PayloadTooLarge
+from streams.bus.codec import encode_json, to_json_safe
+from streams.errors import BacklogFull, PayloadTooLarge
 from streams.jobs import dispatching
 from streams.jobs.messages import Command
 
@@ -43,6 +43,7 @@ def dispatch(task: Task, payload: Any) -> dispatching.Dispatched:
         EncodeError: the payload holds a value that can't go over the wire; nothing was sent.
         PayloadTooLarge: nothing was sent.
         UnknownLane: the service has no such lane; nothing was sent.
+        BacklogFull: as many commands wait as may; nothing was sent.
         SentBack: Redis was away for too long; the message goes back to the broker.
     """
     connection, request = Connection.of(task.app), task.request
@@ -54,11 +55,15 @@ def dispatch(task: Task, payload: Any) -> dispatching.Dispatched:
         type=task.command,
         task_id=request.id,
         callback_stream=connection.keys.stream(service.results),
-        data=_plain(task, payload, connection.settings.max_message_bytes),
+        data=_plain(task, payload, connection.settings.max_message_bytes, getattr(request, payload_changes.HEADER, None)),
         time_limit=hard or task.time_limit or task.app.conf.task_time_limit,
         soft_time_limit=soft or task.soft_time_limit or task.app.conf.task_soft_time_limit,
         expires_at=_moment(task, request.expires),
+        at_most_once=task.at_most_once,
     )
+    lane = getattr(request, LANE, None) or task.lane
+    stream = service.command_stream(lane)
+    max_backlog = connection.settings.limits_of(stream, service).max_backlog
     step = dispatching.dispatch(
         connection.keys,
         service,
@@ -66,11 +71,17 @@ def dispatch(task: Task, payload: Any) -> dispatching.Dispatched:
         publish_id=publish_id,
         lineage=lineage,
         retries=request.retries or 0,
-        context=dumps(context_of(request)),
-        lane=getattr(request, LANE, None) or task.lane,
+        context=dumps(_context(request, publish_id, lineage)),
+        lane=lane,
+        max_backlog=max_backlog,
+        parent=getattr(request, identity.PARENT, None) or "",
     )
     try:
         dispatched = connection.call(step, patience_seconds=connection.settings.dispatch_patience_seconds)
+        if dispatched.verdict == "full":
+            raise BacklogFull(f"{int(dispatched.why_not):,} commands wait on {stream}, its max_backlog is {max_backlog:,}")
+        if dispatched.verdict == "over_memory":
+            raise BacklogFull(f"the streams are over their memory budget: {dispatched.why_not}")
         _store_dispatched(task, identity.CurrentRun(publish_id, lineage, dispatched.seq, request.id))
     except (redis.RedisError, OSError) as exc:
         if not is_server_away(exc):
@@ -81,6 +92,13 @@ def dispatch(task: Task, payload: Any) -> dispatching.Dispatched:
     return dispatched
 
 
+def _context(request: Any, publish_id: str, lineage: str) -> dict[str, Any]:
+    """What the bridge needs to resume the task; its retries inherit whose they are, also when whoever sent it isn't connected and stamped nothing."""
+    mine = {identity.PUBLISH_ID: publish_id, identity.LINEAGE: lineage}
+    context = context_of(request)
+    return context | mine | {"headers": dict(context.get("headers") or {}) | mine}
+
+
 def was_dispatched(task: Task, message: Mapping[str, Any]) -> bool:
     """Whether the ledger knows this message's publish, open or closed."""
     connection = Connection.of(task.app)
@@ -88,8 +106,17 @@ def was_dispatched(task: Task, message: Mapping[str, Any]) -> bool:
     return bool(connection.client.exists(connection.keys.job(publish_id)))
 
 
-def _plain(task: Task, payload: Any, limit: int) -> Any:
+def ended_before_dispatch(task: Task, message: Mapping[str, Any], state: str) -> None:
+    """A message ends with this state, and its job was never sent: the run that it is a retry of, if it is one, needn't be kept for it any longer."""
+    if parent := message.get(identity.PARENT):
+        connection = Connection.of(task.app)
+        connection.call_patiently(dispatching.retry_ended(connection.keys, parent=str(parent), task_id=str(message["id"]), state=state))
+
+
+def _plain(task: Task, payload: Any, limit: int, changes: Mapping[str, Any] | None) -> Any:
     data = payload.model_dump(mode="json") if isinstance(payload, BaseModel) else payload
+    if changes:  # of a redriven task: this is a retry of it
+        data = payload_changes.changed(to_json_safe(data), changes)
     size = len(encode_json(data))
     if size > limit:
         raise PayloadTooLarge(

@@ -5,6 +5,7 @@
     ├── RemoteError          the job raised this in its worker; carries the remote type, message and traceback
     ├── DeadLettered         its deliveries are used up (reason `exhausted`); a later run may work: fit for `autoretry_for`
     ├── PoisonCommand        it took its worker down each time (or is no valid command): running it again would do the same
+    ├── UncertainOutcome     an at-most-once job (`at_most_once=True`) may or may not have done its work: look before you send it again
     ├── NotMappable          `map`, `starmap` and `chunks` run a task's body inside one Celery worker; the message shows the group
     └── EagerUnavailable     a job can't be run in this process's environment; the message names what to install
 
@@ -56,6 +57,10 @@ class DeadLettered(_Parked):
 
 class PoisonCommand(_Parked):
     """No worker survives the job's command, or none can read it; trying again would do the same."""
+
+
+class UncertainOutcome(_Parked):
+    """A job that may run once only was begun, and its worker died or lost its connection: whether its work is done isn't known. Nothing runs it again."""
 
 
 class NotMappable(JobError, TypeError):

@@ -18,6 +18,9 @@ PUBLISH_ID: Final = "publish_id"
 LINEAGE: Final = "publish_lineage"
 """The publish id of the first of a row of retries."""
 
+PARENT: Final = "publish_parent"
+"""The publish that a retry is one of."""
+
 _NAMESPACE: Final = uuid.UUID("6f2b7a52-9d3f-5c1e-8a44-3c6e2a9f71d0")
 
 
@@ -88,6 +91,19 @@ def completing_chord(group_id: str) -> Iterator[None]:
         _chord.reset(token)
 
 
+_again: contextvars.ContextVar[bool] = contextvars.ContextVar("bridge_sending_again", default=False)
+
+
+@contextmanager
+def sending_again() -> Iterator[None]:
+    """While inside, a message keeps the publish id that its headers carry: it takes the place of one that couldn't be dispatched."""
+    token = _again.set(True)
+    try:
+        yield
+    finally:
+        _again.reset(token)
+
+
 def stamp(headers: dict[str, Any], unlocked: Chord | None = None) -> None:
     """Give a message that is about to be sent its publish id.
 
@@ -97,11 +113,16 @@ def stamp(headers: dict[str, Any], unlocked: Chord | None = None) -> None:
     """
     retries = int(headers.get("retries") or 0)
     parent, chord, run = headers.get(PUBLISH_ID), _chord.get() or unlocked, _current.get()
+    if parent and _again.get():
+        return
     if parent and retries:
         # A retry inherits its parent's headers, and stays in its lineage.
-        headers[PUBLISH_ID] = derived(parent, "retry", retries)
+        headers[PUBLISH_ID] = retry_of(str(parent), retries)
         headers[LINEAGE] = headers.get(LINEAGE) or parent
+        if run is not None:  # else it was never dispatched itself, and whose retry it is waits for this one now
+            headers[PARENT] = parent
         return
+    headers.pop(PARENT, None)
     if chord is not None:
         chord.sent += 1
         publish_id = derived("chord", chord.group_id, chord.sent)
@@ -111,6 +132,11 @@ def stamp(headers: dict[str, Any], unlocked: Chord | None = None) -> None:
     else:
         publish_id = uuid.uuid4().hex
     headers[PUBLISH_ID] = headers[LINEAGE] = publish_id
+
+
+def retry_of(publish_id: str, retries: int) -> str:
+    """The publish id of a publish's retry, given the number that Celery gives to that."""
+    return derived(publish_id, "retry", retries)
 
 
 def with_task_ids(signatures: Sequence[Any] | None, *parts: object) -> list[Any] | None:

@@ -35,8 +35,10 @@ class Stage(StrEnum):
     """Ended by a passing trouble, and delivered again at `due_at`."""
     FINISHING = "finishing"
     """Its result is there, and the bridge is making it the task's outcome."""
+    PARKED = "parked"
+    """Its command is a dead letter, and an operator is to redrive or discard it."""
     RETRYING = "retrying"
-    """Celery retries it: its next message waits for its countdown."""
+    """Celery retries it, or it was put off as its stream is full: its next message waits for its countdown."""
     DONE = "done"
 
 
@@ -57,7 +59,7 @@ class JobInfo(BaseModel):
 
     task_id: str
     state: str
-    """Celery's: PENDING, DISPATCHED, STARTED, PROGRESS, RETRY, SUCCESS, FAILURE, REVOKED, or your own."""
+    """Celery's: PENDING, DISPATCHED, STARTED, PROGRESS, RETRY, DEAD_LETTERED, SUCCESS, FAILURE, REVOKED, or your own."""
     stage: Stage
     service: str | None = None
     progress: Progress | None = None
@@ -169,8 +171,12 @@ def _fields(ledger: _Ledger, meta: Mapping[str, Any]) -> dict[str, Any]:
 
 def _stage(ledger: _Ledger, state: str) -> Stage:
     job, run = ledger.job, ledger.run
+    if not job and state == states.RETRY:  # never dispatched: its stream is full
+        return Stage.RETRYING
     if not job:
         return Stage.DONE if state in states.READY_STATES else Stage.UNKNOWN
+    if job.get("phase") == "parked":
+        return Stage.PARKED
     if job.get("phase") == "closed":
         return Stage.RETRYING if state == states.RETRY else Stage.DONE
     if "winner" in job or "result_id" in job or "result_id" in run:

@@ -7,21 +7,23 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 import redis
 from celery import bootsteps
 from celery.worker import state as worker_state
 
+from bridge import instrumentation
 from bridge.celery_internals.servers import Interrupted, is_server_away
 from bridge.configuration import EX_CONFIG, log_findings
 from bridge.connection import Connection
-from bridge.maintenance import promote_due, repair_open, trim_done
+from bridge.maintenance.registry import due_works, work
+from bridge.maintenance.turns import do_in_turn
 from bridge.resume import ChordClaimed, Resumer, WonResult
 from bridge.server_checks import findings_of_servers
 from bridge.stream_workers import NewsOfWorkers
-from streams.bus.clients import CONNECTION_ERRORS, connect_async
+from bridge.upkeep_settings import Upkeeper
+from streams.bus.clients import CONNECTION_ERRORS, connect_async, is_passing
 from streams.bus.functions import load_library
 from streams.bus.reader import Entry, GroupReader, ensure_group
 from streams.bus.topology import MANAGEMENT_CONSUMERS
@@ -33,8 +35,6 @@ from streams.redact import without_password
 logger = logging.getLogger(__name__)
 
 BLOCK_MS = 500
-UPKEEP: Final[dict[Callable[[Connection], object], float]] = {promote_due: 1.0, repair_open: 60.0, trim_done: 300.0}
-"""What the bridge does beside resolving, and how often (s)."""
 STOP_SECONDS = 30.0
 
 
@@ -50,6 +50,7 @@ class StreamBridge(bootsteps.StartStopStep):
 
     def start(self, consumer: Any) -> None:
         """Start reading."""
+        instrumentation.start(Connection.of(consumer.app))
         self._reading = BridgeReader(consumer)
         self._thread = threading.Thread(target=self._reading.run, name="stream-bridge", daemon=True)
         self._thread.start()
@@ -79,7 +80,9 @@ class BridgeReader:
         self._stop = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._prepared = False
-        self._due: dict[Callable[[Connection], object], float] = {}
+        self._upkeep_by_itself = self.connection.settings.upkeep is Upkeeper.BRIDGE
+        self._due: dict[str, float] = {}
+        """When each work of upkeep is to be done again, by `time.monotonic`."""
         self._busy = 0
         self._freed = asyncio.Event()
 
@@ -117,8 +120,11 @@ class BridgeReader:
                     self._prepared = False  # it may come back empty
                     logger.warning("bridge: Redis at %s: %s: %s; trying again", without_password(settings.redis_url), type(exc).__name__, exc)
                     await asyncio.sleep(1.0)
-                except Exception:
-                    logger.exception("bridge: reading failed; trying again")
+                except Exception as exc:
+                    if is_passing(exc):
+                        logger.warning("bridge: the server can't serve now (%s); trying again", exc)
+                    else:
+                        logger.exception("bridge: reading failed; trying again")
                     await asyncio.sleep(1.0)
                 await self._wait_until_below(self.capacity)
             await self._wait_until_below(1)
@@ -151,17 +157,22 @@ class BridgeReader:
 
     def _upkeep(self) -> None:
         """Whatever is due, in the pool: a long one holds up no result that another thread may resolve."""
+        if not self._upkeep_by_itself:
+            return
         now = time.monotonic()
-        for work, seconds in UPKEEP.items():
-            if now >= self._due.get(work, 0.0):
-                self._due[work] = now + seconds
-                self.pool.apply_async(self._do_upkeep, (work,))
+        for name, seconds in due_works(self.connection.settings).items():
+            if now >= self._due.get(name, 0.0):
+                self._due[name] = now + seconds
+                self.pool.apply_async(self._do_upkeep, (name,))
 
-    def _do_upkeep(self, work: Callable[[Connection], object]) -> None:
+    def _do_upkeep(self, name: str) -> None:
         try:
-            work(self.connection)
+            turn = do_in_turn(self.connection, work(name), by=self.hostname)
         except Exception as exc:  # noqa: BLE001 - it is done again, and the reading loop tells of a server that is away
-            logger.warning("bridge: %s: %s: %s; it is done again", work.__name__, type(exc).__name__, exc)
+            logger.warning("bridge: %s: %s: %s; it is done again", name, type(exc).__name__, exc)
+            return
+        if not turn.done:  # another bridge's turn, which may die over it
+            self._due[name] = time.monotonic() + turn.free_in_seconds
 
     async def _wait_until_below(self, limit: int) -> None:
         """Until fewer than `limit` results are being resolved; no longer than a stop may take."""
@@ -240,6 +251,7 @@ class BridgeReader:
                     "task %s: its result %s is resolved again after the lease: %s: %s", won.result.task_id, entry.id, type(exc).__name__, exc
                 )
             else:
+                instrumentation.not_resolved(self.results[entry.stream])
                 logger.exception("task %s: its result %s can't be resolved now", won.result.task_id, entry.id)
                 self._give_up_when_hopeless(won, entry, exc)
         finally:

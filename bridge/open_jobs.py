@@ -57,6 +57,14 @@ def open_jobs(connection: Connection, task_ids: Iterable[str] | None = None) -> 
     return jobs
 
 
+def parked_jobs(connection: Connection) -> list[tuple[str, str]]:
+    """Task id and context of the jobs that wait for an operator, at most 10,000."""
+    keys = connection.keys
+    publishes = [str(each) for each in connection.client.zrange(keys.parked_jobs, 0, MOST - 1)]
+    rows = _read(connection, [(keys.job(each), ("phase", "task_id", "ctx")) for each in publishes])
+    return [(task_id, context) for phase, task_id, context in rows if phase == "parked"]
+
+
 def _read(connection: Connection, wanted: list[tuple[str, tuple[str, ...]]]) -> list[list[Any]]:
     with connection.client.pipeline(transaction=False) as pipe:
         for key, fields in wanted:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import contextvars
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
-from bridge.errors import DeadLettered, JobError, PoisonCommand
+from bridge.errors import DeadLettered, PoisonCommand, UncertainOutcome
 from bridge.remote_errors import caused_remotely, from_remote
 from streams.jobs.messages import DeadReason, Result, ResultStatus
+
+_KINDS: Final[Mapping[str, type[DeadLettered | PoisonCommand | UncertainOutcome]]] = {
+    DeadReason.EXHAUSTED: DeadLettered,
+    DeadReason.UNCERTAIN: UncertainOutcome,
+}
+"""Any other reason: it would be the same again."""
 
 Body = Callable[[], Any]
 """Returns the task's result, or raises its error."""
@@ -54,7 +60,12 @@ def of_result(result: Result, also: tuple[type[BaseException], ...] = ()) -> Bod
     failure = result.failure()
     if result.status is not ResultStatus.DEAD_LETTERED:
         return raising(from_remote(failure, also))
+    return raising(caused_remotely(dead_lettered(result), failure.traceback))
+
+
+def dead_lettered(result: Result) -> DeadLettered | PoisonCommand | UncertainOutcome:
+    """The error that a dead letter's result stands for."""
+    failure = result.failure()
     reason = result.reason or failure.reason
-    kind: type[DeadLettered | PoisonCommand] = DeadLettered if reason == DeadReason.EXHAUSTED else PoisonCommand
-    error: JobError = kind(reason, f"{failure.type}: {failure.message}", result.deliveries or 0, result.dead_letter_id or "")
-    return raising(caused_remotely(error, failure.traceback))
+    kind = _KINDS.get(reason, PoisonCommand)
+    return kind(reason, f"{failure.type}: {failure.message}", result.deliveries or 0, result.dead_letter_id or "")

@@ -23,9 +23,10 @@ from bridge.celery_internals.resuming import rebuild_request
 from bridge.connection import Connection
 from bridge.job_info import Stage
 from bridge.open_jobs import OpenJob, open_jobs
-from bridge.stream_workers import SOFTWARE, StreamWorker, own_version, stream_workers
+from bridge.stream_workers import SOFTWARE, own_version, stream_workers
 from bridge.worker_orders import FOR_EACH_NAMED, ORDERS, refuse
 from streams.bus.clients import CONNECTION_ERRORS
+from streams.jobs.stream_worker import StreamWorker
 
 logger = logging.getLogger(__name__)
 
@@ -112,6 +113,7 @@ def _stats(state: Any, worker: StreamWorker, **_: Any) -> Any:
         "broker": {"transport": "redis streams", "virtual_host": Connection.of(app).service(worker.service).commands},
         "rusage": {},
         "versions": status.versions,
+        "refuses": status.refuses,
     }
 
 

@@ -15,13 +15,14 @@ from celery import states
 from celery.app.task import Context
 from kombu.utils.json import loads
 
-from bridge import identity, outcome, remote_errors
+from bridge import identity, instrumentation, notifying, outcome, remote_errors
 from bridge.celery_internals import resuming, revoked
+from bridge.celery_internals.resuming import Finished
 from bridge.celery_internals.servers import store_state
 from bridge.connection import Connection
 from bridge.errors import JobError
-from bridge.states import BEGUN_RANK, PROGRESS
-from streams.jobs import resolving
+from bridge.states import BEGUN_RANK, DEAD_LETTERED, PROGRESS
+from streams.jobs import dead_letters, resolving
 from streams.jobs.messages import Result, ResultStatus, Status, StatusKind
 from streams.jobs.resolving import Begun
 
@@ -37,6 +38,7 @@ class WonResult:
     """A result that counts, and what dispatch remembered of its job."""
 
     result: Result
+    service: str
     publish_id: str
     begun: Begun
     stream: str
@@ -46,6 +48,14 @@ class WonResult:
     def run(self) -> identity.CurrentRun:
         """A fresh run: each replay counts what it sends from the start."""
         return identity.CurrentRun(self.publish_id, self.begun.lineage, self.begun.seq, self.result.task_id, replay=self.begun.replay)
+
+
+def _is_to_park(won: WonResult, request: Any) -> bool:
+    """A dead letter of a task that asks for it, unless Celery retries it, or an operator has decided already."""
+    dead = won.result.status is ResultStatus.DEAD_LETTERED and not won.begun.cancelled and not won.begun.released
+    if not dead or getattr(request.task, "on_dead_letter", "fail") != "park":
+        return False
+    return not resuming.would_retry(request, outcome.dead_lettered(won.result))
 
 
 class Resumer:
@@ -77,11 +87,12 @@ class Resumer:
         )
         begun = self.connection.call(step)
         if begun.verdict != "won":
+            instrumentation.superseded(service, begun.verdict)
             logger.warning("result %s of task %s (run %s, %s): %s, kept aside", entry, result.task_id, result.attempt, result.status, begun.verdict)
             return None
         if begun.replay:
             logger.info("result %s of task %s had begun before; it is resolved again", entry, result.task_id)
-        return WonResult(result, str(publish_id), begun, stream, entry)
+        return WonResult(result, service, str(publish_id), begun, stream, entry)
 
     def resolve(self, won: WonResult) -> None:
         """Finish the task, then close its ledger.
@@ -93,12 +104,36 @@ class Resumer:
         request = resuming.rebuild_request(self.app, context, hostname=result.worker or self.hostname, pid=result.pid, dispatcher=self.dispatcher)
         with identity.running(won.run) as run:
             self.connection.raise_mark(run, BEGUN_RANK)
-            self._finish(won, request)
+            if _is_to_park(won, request):
+                self._park(won, request)
+                return
+            finished = self._finish(won, request)
         if run.chord_claimed:
             raise ChordClaimed(f"the body of its chord {request.group} isn't sent yet")
-        self.close(won)
+        self.close(won, finished)
 
-    def _finish(self, won: WonResult, request: Any) -> None:
+    def _park(self, won: WonResult, request: Any) -> None:
+        """R15: not its end. It waits for an operator, and so do its chord and its chain."""
+        error = outcome.dead_lettered(won.result)
+        if not request.ignore_result:
+            told = {"reason": error.reason, "message": error.message, "dead_letter_id": error.dead_letter_id, "deliveries": error.deliveries}
+            store_state(request, DEAD_LETTERED, told | {"worker": won.result.worker})
+        step = dead_letters.park(
+            self.connection.keys, won.publish_id, task_id=won.result.task_id, results=won.stream, group=self.group, entry=won.entry
+        )
+        verdict = self.connection.call(step, patience_seconds=self.connection.settings.dispatch_patience_seconds)
+        if verdict == "cancelled":
+            logger.info("task %s was revoked meanwhile; it isn't parked", won.result.task_id)
+            return
+        instrumentation.parked(won, won.service)
+        logger.warning(
+            "task %s is parked (%s), it waits for an operator: celery streams dead redrive %s, or discard",
+            won.result.task_id,
+            error,
+            error.dead_letter_id,
+        )
+
+    def _finish(self, won: WonResult, request: Any) -> Finished:
         result, signum = won.result, won.begun.cancelled
         cancelled = bool(signum) or result.status is ResultStatus.CANCELLED
         started = result.worker is not None and result.started_at is not None
@@ -110,7 +145,8 @@ class Resumer:
             revoked.announce_revoked(request, "revoked" if cancelled else "expired")
         else:
             body = outcome.of_result(result, remote_errors.classes_named_by(request.task))
-            resuming.finish(request, body, result.runtime_seconds)
+            return resuming.finish(request, body, result.runtime_seconds)
+        return Finished(states.REVOKED)
 
     def give_up(self, won: WonResult, error: BaseException) -> None:
         """A result that can't be resolved, time and again: the task fails with the reason, so that nobody waits for ever.
@@ -123,23 +159,29 @@ class Resumer:
                 self.connection.raise_mark(run, BEGUN_RANK)
                 if not isinstance(error, Exception):
                     error = JobError(f"{type(error).__name__}: {error}")
+                notifying.tell_failed(context.task, won.result.task_id, error)
                 self.app.backend.mark_as_failure(won.result.task_id, error, request=context, store_result=not context.ignore_result)
-        self.close(won)
+        stored = self.app.backend.get_task_meta(won.result.task_id, cache=False)["status"]
+        self.close(won, Finished(str(stored) if stored in states.READY_STATES else states.FAILURE))
 
-    def close(self, won: WonResult) -> None:
+    def close(self, won: WonResult, finished: Finished) -> None:
         """R9."""
-        service = self.connection.client.hget(self.connection.keys.job(won.publish_id), "service")
+        settings, dead = self.connection.settings, won.result.status is ResultStatus.DEAD_LETTERED
         step = resolving.resolved(
             self.connection.keys,
-            str(service),
+            won.service,
             won.publish_id,
             won.result.task_id,
             results=won.stream,
             group=self.group,
             entry=won.entry,
-            tombstone=self.connection.settings.tombstone,
+            outcome=finished.state,
+            retry=identity.retry_of(won.publish_id, won.begun.retries + 1) if finished.state == states.RETRY else "",
+            retry_due_ms=finished.retry_due_ms,
+            tombstone=settings.dead_letter_tombstone if dead else settings.tombstone,
         )
-        self.connection.call(step, patience_seconds=self.connection.settings.dispatch_patience_seconds)
+        verdict = self.connection.call(step, patience_seconds=settings.dispatch_patience_seconds)
+        instrumentation.resolved(self.connection, won, won.service, verdict)
 
     # ------------------------------------------------------------------------------------------------------------------------ status (S4)
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import logging
 import threading
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
 from bridge.celery_internals.resuming import RemoteEvents
 from bridge.connection import Connection
-from streams.bus.codec import decode_json, encode_json
-from streams.errors import DecodeError
+from streams.bus.codec import encode_json
 from streams.jobs.messages import WorkerStatus, WorkerStatusKind
+from streams.jobs.stream_worker import STALE_SECONDS, StreamWorker, read_worker
 
 logger = logging.getLogger(__name__)
 
@@ -24,29 +23,7 @@ _EVENTS: Final = {
 }
 CELERYS_NAMES: Final = ("celery", "bridge")
 """Celery workers and bridges go by `celery@host` and `bridge@host`, if they aren't called otherwise."""
-STALE_SECONDS: Final = 10.0
-"""A heartbeat that was read later than that is no news: the bridge was away."""
 FORGOTTEN_SECONDS: Final = 86_400.0
-
-
-@dataclass(frozen=True, slots=True)
-class StreamWorker:
-    """A worker that was heard of lately."""
-
-    service: str
-    status: WorkerStatus
-    seconds_ago: float
-    """Since it was last heard of, by the clock of the streams' server: that of its machine may be wrong."""
-
-    @property
-    def name(self) -> str:
-        """Its node name."""
-        return self.status.worker
-
-    @property
-    def alive(self) -> bool:
-        """Whether it was heard of within some heartbeats."""
-        return self.status.kind is not WorkerStatusKind.OFFLINE and self.seconds_ago < STALE_SECONDS + 3 * self.status.freq
 
 
 class NewsOfWorkers:
@@ -113,7 +90,7 @@ def stream_workers(connection: Connection) -> list[StreamWorker]:
     rows: Any = connection.client.hgetall(connection.keys.workers)
     now = _now(connection)
     for name, told in sorted(rows.items()):
-        worker = _read(told, now)
+        worker = read_worker(told, now)
         if worker is not None and worker.alive:
             workers.append(worker)
         elif worker is None or worker.seconds_ago > FORGOTTEN_SECONDS:
@@ -121,21 +98,12 @@ def stream_workers(connection: Connection) -> list[StreamWorker]:
     return workers
 
 
-def _read(told: Any, now: float) -> StreamWorker | None:
-    """None of what can't be read."""
-    try:
-        fields = decode_json(told)
-        return StreamWorker(fields["service"], WorkerStatus.from_redis_dict(fields), max(0.0, now - float(fields["heard_at"])))
-    except (DecodeError, KeyError, TypeError, ValueError):
-        return None
-
-
 def _holder(connection: Connection, name: str, service: str) -> str:
     """Who else goes by this name; "" for nobody. A worker writes what it likes to its own status stream: it must not pass for another's."""
     if name.partition("@")[0] in CELERYS_NAMES:
         return "Celery node"
     told: Any = connection.client.hget(connection.keys.workers, name)
-    worker = _read(told, _now(connection)) if told else None
+    worker = read_worker(told, _now(connection)) if told else None
     return f"{worker.service} worker" if worker is not None and worker.alive and worker.service != service else ""
 
 

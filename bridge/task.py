@@ -13,16 +13,18 @@ from __future__ import annotations
 
 import contextvars
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, ClassVar, Final, NoReturn
+from typing import Any, ClassVar, Final, Literal, NoReturn
 
 from pydantic import ValidationError
 
 from bridge import outcome
-from bridge.celery_internals.dispatching import TwoPhaseTask, caller_of_current_task
+from bridge.celery_internals.dispatching import PutOff, SentBack, TwoPhaseTask, caller_of_current_task
 from bridge.connection import Connection
-from bridge.dispatch import LANE, dispatch, was_dispatched
+from bridge.dispatch import LANE, dispatch, ended_before_dispatch, was_dispatched
 from bridge.eager import run_here
-from bridge.errors import BadPayload, NotMappable
+from bridge.errors import BadPayload, NotMappable, UncertainOutcome
+from bridge.putting_off import put_off
+from streams.errors import BacklogFull
 
 _INLINE_TASKS: Final = {"celery.map", "celery.starmap"}
 """They call a task's body in their own worker, item by item; `chunks` sends the second."""
@@ -40,6 +42,11 @@ class StreamTask(TwoPhaseTask):
     """Type of the command, which names the handler there."""
     lane: ClassVar[str | None] = None
     """Of the service's lanes; None is its default. A call may name another: `apply_async(lane="urgent")`, `signature.set(lane="urgent")`."""
+    at_most_once: ClassVar[bool] = False
+    """Never run a job a second time when it isn't known what became of the first run: it fails with `UncertainOutcome`. For what moves money."""
+    on_dead_letter: ClassVar[Literal["fail", "park"]] = "fail"
+    """What becomes of a task whose command is a dead letter, once Celery wouldn't retry it. `fail`: FAILURE. `park`: DEAD_LETTERED, until an operator redrives
+    it (it then goes on as if nothing had happened) or discards it (FAILURE): `celery -A tasks streams dead`. `get()`, its chord and its chain wait."""
     build_payload: ClassVar[Callable[..., Any]]
     """The decorated function, or the `run` of a class."""
 
@@ -62,6 +69,8 @@ class StreamTask(TwoPhaseTask):
                     f"bridged task {getattr(cls, 'name', None) or cls.__name__} needs {name}=...: "
                     "@app.task(base=StreamTask, service='backtesting', command='backtest.run')"
                 )
+        if cls.on_dead_letter not in {"fail", "park"}:
+            raise TypeError(f"{getattr(cls, 'name', None) or cls.__name__}: on_dead_letter is 'fail' or 'park', not {cls.on_dead_letter!r}")
         build = cls.build_payload = cls.__dict__["run"]
         cls.run = _run_of(build)  # type: ignore[method-assign]
 
@@ -94,6 +103,24 @@ class StreamTask(TwoPhaseTask):
     def was_dispatched(self, message: Mapping[str, Any]) -> bool:
         """Whether a message, given by its headers, was dispatched before: this is its second delivery then."""
         return was_dispatched(self, message)
+
+    def put_off(self, reason: BacklogFull) -> PutOff | SentBack:
+        """Send the current message again, later: its command isn't taken now."""
+        return put_off(self, reason)
+
+    def ended_before_dispatch(self, message: Mapping[str, Any], state: str) -> None:
+        """A message, given by its headers, ends with this state without having been dispatched."""
+        ended_before_dispatch(self, message, state)
+
+    def retry(self, *args: Any, exc: BaseException | None = None, **options: Any) -> Any:
+        """Celery's; but a job that may run once only isn't run again because it isn't known whether it ran, whatever `autoretry_for` says.
+
+        Raises:
+            UncertainOutcome: that is `exc`.
+        """
+        if isinstance(exc, UncertainOutcome):
+            raise exc
+        return super().retry(*args, exc=exc, **options)
 
     def payload(self, *args: Any, **kwargs: Any) -> Any:
         """What these arguments send.

@@ -8,9 +8,9 @@ from typing import Any, Final
 from celery.worker.control import Panel
 
 from bridge.connection import Connection
-from bridge.stream_workers import StreamWorker
 from streams.jobs import orders
 from streams.jobs.orders import MOST_AT_A_TIME, Order, OrderKind
+from streams.jobs.stream_worker import StreamWorker
 
 
 def _shutdown(state: Any, worker: StreamWorker, **_: Any) -> dict[str, str]:

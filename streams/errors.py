@@ -11,6 +11,7 @@
     │   │   └── NewerSchema      it is of a later version: left for a consumer that knows it
     │   ├── PayloadTooLarge      a message is over the size limit
     │   └── SendRefused          the server answers, and won't take a message; it was moved to the dead letters
+    ├── BacklogFull              a command stream is full, or the streams are over their memory budget
     ├── UnknownService           no such service in the topology
     └── UnknownLane              the service has no such lane
 
@@ -72,6 +73,10 @@ class SendRefused(MessageError):
         super().__init__(text)
         self.dead_letter_id = dead_letter_id
         """Id of the entry on the dead-letter stream; None when that couldn't be written either."""
+
+
+class BacklogFull(BridgeSystemError):
+    """A command isn't taken now: its stream's backlog is at its limit, or the streams are over their memory budget. Its task is tried again later."""
 
 
 class UnknownService(BridgeSystemError):

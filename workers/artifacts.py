@@ -60,3 +60,24 @@ class ArtifactStore:
             sha256=digest.hexdigest(),
             media_type=media_type or mimetypes.guess_type(name)[0] or "application/octet-stream",
         )
+
+    def folders(self) -> set[str]:
+        """The job folders that are there."""
+        try:
+            return {str(path).rstrip("/").rsplit("/", 1)[-1] for path in self.fs.ls(self.root, detail=False)}
+        except FileNotFoundError:
+            return set()
+
+    def size(self, folder: str) -> int:
+        """Bytes of a job folder's files."""
+        return int(self.fs.du(f"{self.root.rstrip('/')}/{folder}"))
+
+    def remove(self, folder: str) -> None:
+        """Remove a job folder with all that is in it."""
+        self.fs.rm(f"{self.root.rstrip('/')}/{folder}", recursive=True)
+
+    @property
+    def local_path(self) -> Path | None:
+        """Where it is on this machine; None elsewhere."""
+        protocols = self.fs.protocol if isinstance(self.fs.protocol, tuple) else (self.fs.protocol,)
+        return Path(self.root) if {"file", "local"} & set(protocols) else None

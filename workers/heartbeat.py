@@ -103,7 +103,10 @@ class Heartbeat:
             return await self._send(self._status(StatusKind.PROGRESS, current=progress.current, total=progress.total, message=progress.message))
 
     async def _send(self, status: Status | None = None) -> str:
-        return await call_async(self.client, running.heartbeat(self.settings.keys, self.delivery, self.token, status))
+        return await call_async(
+            self.client,
+            running.heartbeat(self.settings.keys, self.delivery, self.token, status, status_cap=self.settings.status_cap(self.delivery.service)),
+        )
 
     def _status(self, kind: StatusKind, *, current: int | None = None, total: int | None = None, message: str) -> Status:
         command = self.delivery.command

@@ -7,7 +7,7 @@ import logging
 import os
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import uuid4
 
 import redis.asyncio
@@ -18,21 +18,25 @@ from streams.bus.insist import insist_async
 from streams.jobs import running
 from streams.jobs.messages import DeadReason, JobErrorInfo, Result, ResultStatus
 from streams.jobs.running import Delivery
+from workers import instrumentation
 from workers.decision import Drop, Finish, HandBack, RunAgain, StopReason, decide
-from workers.errors import Retryable
 from workers.folder import folder_name
 from workers.heartbeat import Heartbeat
-from workers.outcome import Failed, LogLine, Outcome, Progress
+from workers.job_records import JobRecords
+from workers.log_cap import LogCap
+from workers.outcome import Cancelled, Failed, LogLine, Outcome, Progress, is_retryable
 from workers.process import ChildServerError
 from workers.request import JobRequest
 from workers.running_job import RunningJob
 from workers.settings import WorkerSettings
 from workers.starting import JobStarter
+from workers.suspects import Room, is_suspect
 
 logger = logging.getLogger(__name__)
 
 LIMIT_CHECK_SECONDS = 1.0
 """How often the memory is looked at."""
+JOB_LOG: Final = "job.log"
 NO_CHILD_SECONDS = 5.0
 """Pause of a slot whose child server can't start."""
 
@@ -45,9 +49,9 @@ class JobRun:
     settings: WorkerSettings
     jobs: JobStarter
     delivery: Delivery
+    room: Room
     worker: str
     pid: int = field(default_factory=os.getpid)
-    backoff: Backoff = field(default_factory=Backoff)
     token: str = ""
     number: int = 0
     """Which delivery of the publish this is, from 1."""
@@ -56,10 +60,22 @@ class JobRun:
     _stop: StopReason | None = None
     _soft_limit_passed: bool = False
     _stopping: asyncio.Task[None] | None = None
+    _entering: asyncio.Task[None] | None = None
+    """While it waits for the others to end."""
+    _log: LogCap | None = None
 
     def __str__(self) -> str:
         """As the log names it."""
         return f"job {self.delivery.command.task_id} ({self.delivery.command.type}, delivery {self.number})"
+
+    @property
+    def folder(self) -> str:
+        """Name of the job's folder below JOBS_DIR."""
+        return folder_name(self.delivery.command.task_id)
+
+    @property
+    def _records(self) -> JobRecords:
+        return JobRecords(self.settings.jobs_dir)
 
     @property
     def _time_limit(self) -> float | None:
@@ -77,29 +93,46 @@ class JobRun:
                 max_deliveries=self.settings.max_deliveries,
                 worker=self.worker,
                 pid=self.pid,
+                status_cap=self.settings.status_cap(self.delivery.service),
             ),
         )
+        instrumentation.taken_up(self.delivery, taken)
         if taken.verdict != "run":
             return taken.verdict
         self.token, self.number, self.started_at = taken.token, taken.delivery, utc_now()
+        alone = is_suspect(taken.crashes, self.number, self.settings.max_deliveries)
+        if alone and not self.room.reserve():
+            logger.info("%s: its worker has died under it before, and another such job is here already; it is handed back", self)
+            return await insist_async(self.client, running.hand_back(self.settings.keys, self.delivery, self.token))
         logger.info("%s: started", self)
         heartbeat = Heartbeat(self.client, self.settings, self.delivery, self.token, self.worker, self.pid, str(self))
         beating = asyncio.create_task(heartbeat.keep(self._on_verdict))
-        limits = asyncio.create_task(self._enforce_limits())
         try:
-            outcome = await self._run_job(heartbeat)
+            outcome = await self._run_in_room(heartbeat, alone=alone)
             await heartbeat.last()
-            return await self._report(outcome)
+            await asyncio.to_thread(self._tidy_up)
+            return instrumentation.ended(self.delivery, await self._report(outcome), self.started_at)
         finally:
-            for task in (beating, limits):
-                task.cancel()
-            await asyncio.gather(beating, limits, return_exceptions=True)
+            if alone:
+                self.room.release()
+            beating.cancel()
+            await asyncio.gather(beating, return_exceptions=True)
+
+    def _tidy_up(self) -> None:
+        try:
+            if self._log is not None and self._log.exceeded():
+                self._log.cut()
+            self._records.end(self.folder)
+        except OSError as exc:  # a full disk: the outcome counts, and is sent
+            logger.warning("%s: its folder can't be tidied up: %s", self, exc)
 
     def stop(self, reason: StopReason) -> None:
         """End the run: the job is asked, then told, then killed. The first reason counts."""
         if self._stop is not None:
             return
         self._stop = reason
+        if self._entering is not None:
+            self._entering.cancel()
         if self._job is not None:
             self._stopping = asyncio.create_task(self._stop_job(self._job))
 
@@ -109,8 +142,28 @@ class JobRun:
         else:
             await job.stop(self.settings.cancel_grace_seconds, reason=str(self._stop))
 
+    async def _run_in_room(self, heartbeat: Heartbeat, *, alone: bool) -> Outcome:
+        """Run it within its limits; a suspect when the others have ended. Its lease is renewed all the while."""
+        if alone:
+            logger.warning("%s: its worker has died under it before; it runs alone, and nothing else begins meanwhile", self)
+            self._entering = asyncio.create_task(self.room.emptied())
+            try:
+                await self._entering
+            except asyncio.CancelledError:
+                if self._stop is None:
+                    raise
+                return Cancelled(str(self._stop))
+            finally:
+                self._entering = None
+        limits = asyncio.create_task(self._enforce_limits())
+        try:
+            return await self._run_job(heartbeat)
+        finally:
+            limits.cancel()
+            await asyncio.gather(limits, return_exceptions=True)
+
     async def _run_job(self, heartbeat: Heartbeat) -> Outcome:
-        command, directory = self.delivery.command, (self.settings.jobs_dir / folder_name(self.delivery.command.task_id)).absolute()
+        command, directory = self.delivery.command, (self.settings.jobs_dir / self.folder).absolute()
         request = JobRequest(
             id=command.task_id,
             type=command.type,
@@ -120,9 +173,11 @@ class JobRun:
             created_at=command.created_at.timestamp(),
             directory=str(directory),
             artifacts_url=self.settings.artifacts_url,
-            log_path=str(directory / "job.log"),
+            log_path=str(directory / JOB_LOG),
         )
+        self._log = LogCap(directory / JOB_LOG, int(self.settings.job_log_mib * 2**20))
         try:
+            await asyncio.to_thread(self._records.begin, self.folder, self.delivery.service.name, self.delivery.publish_id)
             self._job = await self.jobs.start(request)
         except ChildServerError as exc:
             # Not the job's fault: it goes to a worker that can run it, and this one takes nothing else for a while.
@@ -131,7 +186,7 @@ class JobRun:
             await asyncio.sleep(NO_CHILD_SECONDS)
             return Failed(JobErrorInfo(type="ChildServerError", module="workers.process", message=str(exc), retryable=True))
         except Exception as exc:  # noqa: BLE001 - whatever keeps a job from starting is this run's outcome
-            return Failed(JobErrorInfo(type=type(exc).__name__, module=type(exc).__module__, message=str(exc), retryable=isinstance(exc, Retryable)))
+            return Failed(JobErrorInfo(type=type(exc).__name__, module=type(exc).__module__, message=str(exc), retryable=is_retryable(exc)))
         heartbeat.pid = self._job.pid
         if self._soft_limit_passed:
             self._job.pass_soft_limit()
@@ -166,10 +221,20 @@ class JobRun:
                 soft, self._soft_limit_passed = None, True
                 if self._job is not None:
                     self._job.pass_soft_limit()
+            await self._keep_log_short()
             limit = self.settings.max_rss_mib
             if limit is not None and self._job is not None and self._job.rss_bytes() > limit * 2**20:
                 self.stop(StopReason.MEMORY_LIMIT)
                 return
+
+    async def _keep_log_short(self) -> None:
+        if self._log is None or not self._log.exceeded():
+            return
+        try:
+            cut = await asyncio.to_thread(self._log.cut)
+            logger.info("%s: its log was over JOB_LOG_MIB=%g, %d bytes were cut out of its middle", self, self.settings.job_log_mib, cut)
+        except OSError as exc:
+            logger.warning("%s: its log can't be cut: %s", self, exc)
 
     # ---------------------------------------------------------------------------------------------------------------------- afterwards
 
@@ -181,15 +246,18 @@ class JobRun:
                 return await self._finish(status, data=data, error=error)
             case RunAgain(error, reason):
                 return await self._again(error, reason)
+            case HandBack() if self.delivery.command.at_most_once and self._job is not None:
+                message = "its worker ended, and the job with it: how far it had come isn't known"
+                return await self._again(JobErrorInfo(type="HandedBack", message=message), DeadReason.UNCERTAIN)
             case HandBack():
                 return await insist_async(self.client, running.hand_back(self.settings.keys, self.delivery, self.token))
             case Drop():
                 return "lost"
 
     async def _again(self, error: JobErrorInfo, reason: DeadReason) -> str:
-        delay = self.backoff.delay(self.number)
+        delay = Backoff(self.settings.retry_base, self.settings.retry_cap).delay(self.number)
         logger.warning("%s: %s: %s", self, error.type, error.message)
-        return await insist_async(
+        verdict = await insist_async(
             self.client,
             running.retry_later(
                 self.settings.keys,
@@ -203,6 +271,7 @@ class JobRun:
                 pid=self.pid,
             ),
         )
+        return instrumentation.parked(self.delivery.service.name, reason, verdict)
 
     async def _finish(self, status: ResultStatus, *, data: Any = None, error: JobErrorInfo | None = None) -> str:
         result = self._result(status, data, error)

@@ -21,13 +21,17 @@ from streams.jobs.messages import Command, DeadReason, JobErrorInfo, WorkerStatu
 from streams.jobs.orders import MOST_AT_A_TIME, Order, OrderKind
 from streams.jobs.running import Delivery
 from streams.redact import without_password
+from workers import instrumentation
 from workers.decision import StopReason
+from workers.disk_room import LOOK_AGAIN_SECONDS, DiskRoom
 from workers.handlers import HANDLERS
+from workers.housekeeping import Housekeeping
 from workers.naming import worker_name
 from workers.presence import Presence, load_average, versions
 from workers.run import JobRun
 from workers.settings import WorkerSettings
 from workers.starting import JobStarter
+from workers.suspects import Room
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +68,10 @@ class WorkerRuntime:
             handed_back_idle_ms=running.HANDED_BACK_IDLE_MS // 2,
             in_order=True,
         )
+        self.room = Room()
         self.processed = 0
+        self._disk = DiskRoom(settings)
+        self._housekeeping = Housekeeping(service, settings)
         self._runs: dict[asyncio.Task[None], JobRun | None] = {}
         self._stop = asyncio.Event()
         self._changed = asyncio.Event()
@@ -80,9 +87,14 @@ class WorkerRuntime:
         await self.jobs.prepare()
         logger.info("%s: %d at a time, as %s, at %s", self.service.name, self.concurrency, self.consumer, without_password(self.settings.redis_url))
         try:
-            async with Presence(self.client, self._announcement, self._obey, consumer=self.consumer, every_seconds=self.settings.heartbeat_seconds):
-                await self._work()
-                await self._drain()
+            metrics = instrumentation.exposed(self.settings, self.service.name, active=lambda: len(self._runs), concurrency=lambda: self.concurrency)
+            presence = Presence(self.client, self._announcement, self._obey, consumer=self.consumer, every_seconds=self.settings.heartbeat_seconds)
+            with metrics:
+                async with presence:
+                    keeping_house = asyncio.create_task(self._keep_house())
+                    await self._work()
+                    await self._drain()
+                    keeping_house.cancel()
         finally:
             await self.jobs.close()
             await self.client.aclose()
@@ -100,7 +112,9 @@ class WorkerRuntime:
         self.request_stop()
 
     def _announcement(self, kind: WorkerStatusKind, last_order: str) -> FunctionCall[orders.Heard]:
-        return orders.announce(self.settings.keys, self.service, self.status(kind), last=last_order, status_cap=running.STATUS_STREAM_CAP)
+        return orders.announce(
+            self.settings.keys, self.service, self.status(kind), last=last_order, status_cap=self.settings.status_cap(self.service)
+        )
 
     def _obey(self, order: Order) -> None:
         """Do what Celery's remote control asks for, through a bridge."""
@@ -128,18 +142,33 @@ class WorkerRuntime:
             load=load_average(),
             versions=versions(),
             task_types=sorted(HANDLERS),
+            refuses=self._disk.lacking or None,
         )
+
+    async def _keep_house(self) -> None:
+        """Folders past their retention are removed now and then, in a thread."""
+        while self.settings.housekeeping_seconds:
+            busy = [run.folder for run in self._runs.values() if run is not None]
+            try:
+                await asyncio.to_thread(self._housekeeping.clean, busy)
+            except Exception as exc:  # noqa: BLE001 - a store of anybody's may raise anything; it is done again
+                logger.warning("folders past their retention aren't looked for: %s: %s", type(exc).__name__, exc)
+            await asyncio.sleep(self.settings.housekeeping_seconds)
 
     async def _work(self) -> None:
         failures = 0
         while not self._stop.is_set():
-            free = self.concurrency - len(self._runs)
+            free = 0 if self.room.has_suspect else self.concurrency - len(self._runs)
             if free <= 0:
                 self._changed.clear()
                 await self._wait_for_any(asyncio.create_task(self._changed.wait()))
                 continue
+            if not self._disk.look():
+                await self._wait_for_any(asyncio.create_task(asyncio.sleep(LOOK_AGAIN_SECONDS)))
+                continue
             try:
-                entries = await self.reader.read(free, block_ms=BLOCK_MS)
+                with self.room.occupied():
+                    await self._begin(await self.reader.read(free, block_ms=BLOCK_MS))
             except (*CONNECTION_ERRORS, redis.RedisError) as exc:
                 failures += 1
                 if failures == 1 or failures % 20 == 0:
@@ -151,14 +180,17 @@ class WorkerRuntime:
                     "Redis answers again; after a lost connection nothing is claimed from others for one lease (%g s)", self.settings.lease_seconds
                 )
                 failures = 0
-            for entry in entries:
-                if self._stop.is_set() or len(self._runs) >= self.concurrency:
-                    await self._give_back(entry)
-                else:
-                    self._runs[asyncio.create_task(self._handle(entry))] = None
+
+    async def _begin(self, entries: list[Entry]) -> None:
+        for entry in entries:
+            if self._stop.is_set() or len(self._runs) >= self.concurrency or self.room.has_suspect or not self._disk.look():
+                await self._give_back(entry)
+            else:
+                self.room.enter()
+                self._runs[asyncio.create_task(self._handle(entry))] = None
 
     async def _give_back(self, entry: Entry) -> None:
-        """The stop came while this was being read, or two lanes got their commands at the same moment and there is room for one."""
+        """The stop came while this was being read, or a suspect's turn; the disk filled up; or two lanes got their commands at the same moment and there is room for one."""
         try:
             await self.reader.give_back(entry, to=running.HANDED_BACK, idle_ms=running.HANDED_BACK_IDLE_MS)
         except (*CONNECTION_ERRORS, redis.RedisError) as exc:
@@ -198,10 +230,16 @@ class WorkerRuntime:
             await self._park_when_hopeless(entry, exc)
         finally:
             self.reader.done(entry)
+            self.room.leave()
             run = self._runs.pop(task, None)
             self.processed += run is not None and run.token != ""
 
     async def _handle_entry(self, entry: Entry, task: asyncio.Task[None]) -> str:
+        largest = max(entry.fields, key=lambda name: len(entry.fields[name]), default="")
+        size = len(entry.fields.get(largest, "").encode(errors="surrogateescape"))
+        if size > self.settings.max_message_bytes:  # of a producer that isn't ours: a dispatch refuses it
+            message = f"{largest} has {size:,} bytes, STREAMS_MAX_MESSAGE_BYTES allows {self.settings.max_message_bytes:,}"
+            return await self._park(entry, DeadReason.OVERSIZE, JobErrorInfo(type="PayloadTooLarge", module="streams.errors", message=message))
         try:
             command = Command.from_redis_dict(entry.fields)
         except NewerSchema as exc:
@@ -214,7 +252,7 @@ class WorkerRuntime:
             message = f"this {self.service.name} worker has no handler for {command.type!r}; it has: {known}"
             return await self._park(entry, DeadReason.UNKNOWN_TYPE, JobErrorInfo(type="UnknownCommand", message=message))
         delivery = Delivery(self.service, entry.stream, entry.id, self.consumer, command)
-        run = self._runs[task] = JobRun(self.client, self.settings, self.jobs, delivery, worker=self.name)
+        run = self._runs[task] = JobRun(self.client, self.settings, self.jobs, delivery, self.room, worker=self.name)
         return await run.execute()
 
     async def _park_when_hopeless(self, entry: Entry, error: Exception) -> None:
@@ -241,4 +279,4 @@ class WorkerRuntime:
             worker=self.name,
             pid=os.getpid(),
         )
-        return await insist_async(self.client, step)
+        return instrumentation.parked(self.service.name, reason, await insist_async(self.client, step))

@@ -10,16 +10,17 @@ from functools import partial
 from typing import Any
 
 import redis
-from celery import Task
+from celery import Task, states
 from celery._state import _task_stack
 from celery.app.task import Context
 from celery.app.trace import trace_ok_t
-from celery.exceptions import Ignore, Reject
+from celery.exceptions import Ignore, Reject, Retry
 from celery.worker.request import Request
 from celery.worker.state import task_ready
 
 from bridge import outcome
 from bridge.celery_internals.revoked import fail_revoked_chain
+from streams.errors import BacklogFull
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +34,10 @@ class Dispatched(Ignore):
 
 class SentBack(Reject):
     """It can't be dispatched now: its message goes back to the broker, and nothing has happened."""
+
+
+class PutOff(Retry):
+    """It isn't taken now, and another message of the same publish comes later. No retry of the task's own: it uses up none of its `retries`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +72,14 @@ class TwoPhaseTask(Task):
         """Whether a message, given by its headers, was dispatched before."""
         raise NotImplementedError
 
+    def put_off(self, reason: BacklogFull) -> PutOff | SentBack:
+        """Send the current message again, later."""
+        raise NotImplementedError
+
+    def ended_before_dispatch(self, message: Mapping[str, Any], state: str) -> None:
+        """A message, given by its headers, ends with this state without having been dispatched."""
+        raise NotImplementedError
+
 
 def _dispatch(task: TwoPhaseTask, tracer: Any, uuid: str, args: Any, kwargs: Any, request: dict[str, Any]) -> Any:
     """Dispatch a message. An error of the task's own code is its outcome, and goes through Celery's tracer like any other."""
@@ -80,16 +93,21 @@ def _dispatch(task: TwoPhaseTask, tracer: Any, uuid: str, args: Any, kwargs: Any
             task.dispatch(*args, **kwargs)
         except SentBack as exc:
             ended = exc
+        except BacklogFull as exc:
+            ended = task.put_off(exc)
         except Exception as exc:  # noqa: BLE001 - whatever it is, Celery's tracer judges it
             ended = _judge(task, request, exc)
     finally:
         task.request_stack.pop()
         _task_stack.pop()
-    if isinstance(ended, Dispatched | SentBack):
+    if isinstance(ended, Dispatched | SentBack | PutOff):
         ended.__traceback__ = ended.__context__ = None  # its frames hold the arguments
         return trace_ok_t(_Ended(ended), ended, time.monotonic() - started, None)
     with outcome.yielding(outcome.raising(ended), task.name):
-        return tracer(uuid, args, kwargs, request)
+        traced = tracer(uuid, args, kwargs, request)
+    if traced.info is not None and traced.info.state not in {states.RETRY, states.REJECTED}:
+        task.ended_before_dispatch(request, traced.info.state)
+    return traced
 
 
 def _judge(task: TwoPhaseTask, message: Mapping[str, Any], error: Exception) -> Exception:
@@ -133,7 +151,7 @@ class DispatchRequest(Request):
         if isinstance(exc_info.exception, Dispatched):
             task_ready(self)
             return self.acknowledge()
-        if self._starts and not isinstance(exc_info.exception, SentBack):
+        if self._starts and not isinstance(exc_info.exception, SentBack | PutOff):
             super().send_event("task-started")
         return super().on_failure(exc_info, send_failed_event=send_failed_event, return_ok=return_ok)
 
@@ -142,6 +160,7 @@ class DispatchRequest(Request):
         try:
             if not self.task.was_dispatched(self.request_dict):
                 super()._announce_revoked(reason, terminated, signum, expired)
+                self.task.ended_before_dispatch(self.request_dict, states.REVOKED)
                 fail_revoked_chain(self, reason)  # before the acknowledgement, which Celery puts off until its next round
                 return
         except (redis.RedisError, OSError) as exc:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from billiard.einfo import ExceptionInfo, ExceptionWithTraceback
 from celery import Celery, states
+from celery.app.task import Context
 from celery.app.trace import build_tracer
 from celery.events.event import Event
 from celery.result import result_from_tuple
 from celery.utils.saferepr import saferepr as safe_repr
+from celery.utils.time import maybe_make_aware
 from celery.worker.request import Request
 from celery.worker.state import task_ready
 
@@ -18,7 +22,9 @@ from bridge import identity, outcome
 from bridge.celery_internals.dispatching import TwoPhaseTask
 from bridge.celery_internals.revoked import announce_revoked, signal_number
 from bridge.celery_internals.servers import Interrupted, is_server_away
+from bridge.errors import UncertainOutcome
 from bridge.remote_errors import remote_traceback
+from streams.bus import clock
 
 _EMBEDDED = ("callbacks", "errbacks", "chain", "chord")
 _CHILDREN = "_children"
@@ -29,6 +35,13 @@ def context_of(request: Any) -> dict[str, Any]:
     """What of a task's request must be kept to resume it later: everything but the worker's own."""
     context = {key: value for key, value in vars(request).items() if key not in _NOT_CONTEXT}
     return context | {_CHILDREN: [child.as_tuple() for child in request.children]}  # what the function that built the payload sent
+
+
+def send_retry(app: Celery, context: dict[str, Any]) -> None:
+    """Send the retry of a task once more, at once, whose first message is lost."""
+    request = Context(dict(context))
+    task = app.tasks[context["task"]]
+    task.signature_from_request(request, countdown=0, retries=int(request.retries or 0) + 1, add_to_parent=False).apply_async()
 
 
 class _Message:
@@ -87,7 +100,16 @@ def rebuild_request(app: Celery, context: dict[str, Any], *, hostname: str, pid:
     return request
 
 
-def finish(request: Request, body: outcome.Body, runtime: float | None) -> None:
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """What Celery made of an outcome."""
+
+    state: str
+    retry_due_ms: int = 0
+    """When its retry is to come, since the epoch; 0 without one."""
+
+
+def finish(request: Request, body: outcome.Body, runtime: float | None) -> Finished:
     """Run Celery's own tracer with a body that yields a known outcome, and do what a Celery worker does with what comes of it.
 
     Args:
@@ -104,10 +126,10 @@ def finish(request: Request, body: outcome.Body, runtime: float | None) -> None:
         if is_server_away(exc):
             raise
         request.on_failure(_unwrapped(ExceptionInfo()))  # a handler of the task's own raised it: a worker's pool reports it like that
-        return
+        return Finished(states.FAILURE)
     if not info:
         request.on_success((False, text, runtime or seconds or 0.0))
-        return
+        return Finished(states.SUCCESS)
     if info.state == states.REJECTED and is_server_away(info.retval.reason):  # so Task.retry says that its message can't be sent
         raise info.retval.reason
     retval = _unwrapped(retval)
@@ -115,8 +137,30 @@ def finish(request: Request, body: outcome.Body, runtime: float | None) -> None:
     if isinstance(retval.exception, MemoryError):  # of the job's worker; Celery's request would take it for this process's
         task_ready(request)
         request.send_event("task-failed", exception=safe_repr(retval.exception), traceback=retval.traceback)
-        return
-    request.on_success((True, retval, runtime or seconds or 0.0))
+    else:
+        request.on_success((True, retval, runtime or seconds or 0.0))
+    return Finished(str(info.state), _due_ms(retval.exception) if info.state == states.RETRY else 0)
+
+
+def _due_ms(retry: Any) -> int:
+    """When the retry comes that a `celery.exceptions.Retry` announces."""
+    when = getattr(retry, "when", None)
+    if isinstance(when, datetime):
+        return int(maybe_make_aware(when, UTC).timestamp() * 1000)
+    return clock.now_ms() + int(float(when or 0) * 1000)
+
+
+def would_retry(request: Request, error: BaseException) -> bool:
+    """Whether Celery would retry the task by itself (`autoretry_for`), were this its error."""
+    task = request.task
+    if (
+        isinstance(error, UncertainOutcome)
+        or not isinstance(error, tuple(getattr(task, "autoretry_for", None) or ()))
+        or isinstance(error, tuple(getattr(task, "dont_autoretry_for", None) or ()))
+    ):
+        return False
+    most = getattr(task, "retry_kwargs", {}).get("max_retries", task.max_retries)
+    return most is None or int(request.request_dict.get("retries") or 0) < most
 
 
 def _unwrapped(info: Any) -> Any:

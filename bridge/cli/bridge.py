@@ -24,11 +24,16 @@ def bridge(ctx: click.Context, /, hostname: str, concurrency: int, loglevel: Any
     from bridge.node import StreamBridge
     from bridge.pool import BridgePool
     from bridge.remote_control import NodeForStreamWorkers  # whose commands take the place of Celery's
+    from streams.errors import SettingsError
+    from streams.health import Thresholds
 
     app = ctx.obj.app
     try:
-        Connection.of(app).is_bridge = True
-    except LookupError as exc:
+        connection = Connection.of(app)
+        connection.is_bridge = True
+        for problem in (*connection.settings.problems(), *Thresholds.load().problems()):
+            click.echo(f"Warning: {problem}", err=True)
+    except (LookupError, SettingsError) as exc:
         raise click.UsageError(str(exc)) from None
     app.steps["consumer"].add(StreamBridge)
     app.control.mailbox.node_cls = NodeForStreamWorkers

@@ -1,6 +1,6 @@
 """The base of everything that goes over a stream: flat string fields, so that any language can take part.
 
-On the wire every field is a string. A field marked `Json` holds nested data as JSON; datetimes are ISO-8601 in UTC; None is left out.
+On the wire every field is a string. A field marked `Json` holds nested data as JSON; datetimes are ISO-8601 in UTC; yes is `true`; None and no are left out.
 
 Every message carries the number of its schema. This version and the one before it are read; a later one isn't tried, as its fields may mean something
 else by then: it is left for consumers that know it (`NewerSchema`).
@@ -51,13 +51,15 @@ class EventMessage(BaseModel):
         flat: dict[str, str] = {}
         for name, info in type(self).model_fields.items():
             value = getattr(self, name)
-            if value is None:
+            if value is None or value is False:
                 continue
             key = info.alias or name
             if _is_json(info.metadata):
                 flat[key] = encode_json(value).decode()
             elif isinstance(value, datetime):
                 flat[key] = encode_datetime(value)
+            elif value is True:
+                flat[key] = "true"
             else:
                 flat[key] = str(value)
         return flat

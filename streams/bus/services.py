@@ -6,16 +6,14 @@ STREAMS_SERVICES=@services.toml        # or .json: a table for each service
 
 from __future__ import annotations
 
-import json
-import tomllib
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 from pydantic_settings import NoDecode
 
+from streams.bus.tables import read_tables
 from streams.bus.topology import SERVICES, Service
 from streams.settings import Settings
 
@@ -33,6 +31,8 @@ class ServiceSpec(BaseModel):
     """Modules that register its handlers; only its workers import them."""
     lanes: tuple[Name, ...] = ()
     """The most urgent first; the last is the default."""
+    reap_after_seconds: float | None = Field(default=None, gt=0)
+    """For workers that don't claim what a dead one left, see `Service`."""
 
     @field_validator("lanes")
     @classmethod
@@ -51,30 +51,16 @@ class ServicesSettings(Settings):
     @field_validator("services", mode="before")
     @classmethod
     def _read(cls, value: Any) -> Any:
-        if not isinstance(value, str):
-            return value
-        if value.startswith("@"):
-            return _from_file(Path(value[1:]))
-        try:
-            return json.loads(value)
-        except ValueError as exc:
-            raise ValueError(f"is no JSON object ({exc}); a file's path begins with @") from None
+        return read_tables(value)
 
 
 def declare(services: Mapping[str, ServiceSpec]) -> None:
     """Make configured services known; what they say counts before what the code said of a service of that name. Idempotent."""
     for name, spec in services.items():
         known = SERVICES.get(name) or Service.named(name)
-        SERVICES[name] = replace(known, handlers=spec.handlers or known.handlers, lanes=spec.lanes or known.lanes)
-
-
-def _from_file(path: Path) -> Any:
-    readers = {".toml": tomllib.loads, ".json": json.loads}
-    if path.suffix not in readers:
-        raise ValueError(f"{path} is neither a .toml nor a .json file")
-    try:
-        return readers[path.suffix](path.read_text(encoding="utf-8"))
-    except OSError as exc:
-        raise ValueError(f"{path} can't be read: {exc.strerror or exc}") from None
-    except ValueError as exc:
-        raise ValueError(f"{path} is no valid {path.suffix[1:].upper()}: {exc}") from None
+        SERVICES[name] = replace(
+            known,
+            handlers=spec.handlers or known.handlers,
+            lanes=spec.lanes or known.lanes,
+            reap_after_seconds=spec.reap_after_seconds or known.reap_after_seconds,
+        )

@@ -8,11 +8,12 @@ from pathlib import Path
 from pydantic import Field, field_validator
 from redis.connection import parse_url
 
+from streams.bus.limits import LimitsSettings
 from streams.bus.services import ServicesSettings
 from streams.bus.topology import Keys
 
 
-class StreamsSettings(ServicesSettings):
+class StreamsSettings(ServicesSettings, LimitsSettings):
     """What everything that talks to the streams needs."""
 
     redis_url: str = Field(default="redis://127.0.0.1:6379/0", validation_alias="REDIS_URL")

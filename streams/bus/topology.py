@@ -11,10 +11,19 @@ at the next. The keys that go with jobs:
 | task:<task_id>               | hash   | management | run counter, and which publish each run number belongs to    |
 | cancel:<task_id>             | string | management | a cancel that came before the dispatch; has a TTL            |
 | jobs:open                    | zset   | management | open publishes by dispatch time (ms), so that nobody SCANs   |
+| jobs:parked                  | zset   | management | publishes that wait for an operator (DEAD_LETTERED), by time   |
+| jobs:retrying                | zset   | management | publishes whose retry isn't dispatched yet, by its due time  |
+| jobs:closed                  | zset   | management | the last publishes that ended, by time                       |
+| dead:<service>               | hash   | management | what became of a dead letter, by its entry id                |
+| recent:<service>             | list   | management | how long the last 1,000 jobs waited and ran; has a TTL       |
+| told:critical                | string | management | that people were told of a critical verdict; has a TTL       |
 | workers                      | hash   | management | what each stream worker last told of itself, by node name    |
 | orders:<consumer>            | stream | management | what one worker process is asked to do; has a TTL            |
 | answered:<ticket>            | string | management | which bridge answers a question of remote control; has a TTL |
 | delayed:<service>            | zset   | workers    | publishes that are to be retried, by due time (ms)           |
+| upkeep                       | hash   | management | when each work of upkeep was done, by whom, what came out    |
+| upkeep:turn:<work>           | string | management | whose turn a work of upkeep is; has a TTL                    |
+| over_memory                  | string | management | the streams are over their budget; has a TTL                 |
 | mark:<task_id>               | hash   | management | how far the task's state has advanced; see `Keys.mark`       |
 | sent:<stream>:<key>          | string | senders    | entry of the message with that idempotency key; has a TTL    |
 """
@@ -46,10 +55,20 @@ class Service:
     """Names of its lanes, the most urgent first; the last is the default."""
     handlers: tuple[str, ...] = ()
     """Modules that register its handlers; only its workers import them."""
+    reap_after_seconds: float | None = None
+    """For workers that don't claim what a dead one left (in another language, say): after so long without a word the management side takes an entry away from
+    its consumer (protocol R11). It must be longer than the longest job, if the workers don't renew their hold. None: they claim."""
 
     @classmethod
     def named(
-        cls, name: str, *, status: str | None = None, group: str | None = None, lanes: tuple[str, ...] = (), handlers: tuple[str, ...] = ()
+        cls,
+        name: str,
+        *,
+        status: str | None = None,
+        group: str | None = None,
+        lanes: tuple[str, ...] = (),
+        handlers: tuple[str, ...] = (),
+        reap_after_seconds: float | None = None,
     ) -> Service:
         """A service by the standard grammar."""
         return cls(
@@ -61,12 +80,18 @@ class Service:
             group=group or f"{name}_workers",
             lanes=lanes,
             handlers=handlers,
+            reap_after_seconds=reap_after_seconds,
         )
 
     @property
     def command_streams(self) -> tuple[str, ...]:
         """Every stream that commands come on, the most urgent first."""
         return tuple(f"{self.commands}:{lane}" for lane in self.lanes) or (self.commands,)
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        """Every stream of the service."""
+        return (*self.command_streams, self.results, self.status, self.dead_letters)
 
     def command_stream(self, lane: str | None = None) -> str:
         """The stream of a lane; None is the default one.
@@ -199,6 +224,34 @@ class Keys:
         return f"{self.prefix}jobs:open"
 
     @property
+    def parked_jobs(self) -> str:
+        """Publishes that wait for an operator, by when they were parked."""
+        return f"{self.prefix}jobs:parked"
+
+    @property
+    def retrying_jobs(self) -> str:
+        """Publishes whose retry isn't dispatched yet, by when it is due."""
+        return f"{self.prefix}jobs:retrying"
+
+    @property
+    def closed_jobs(self) -> str:
+        """The last publishes that ended, by when."""
+        return f"{self.prefix}jobs:closed"
+
+    def fates(self, service_name: str) -> str:
+        """What became of a service's dead letters, by their entry ids."""
+        return f"{self.prefix}dead:{service_name}"
+
+    def recent(self, service_name: str) -> str:
+        """How long the last jobs of a service waited and ran, newest first."""
+        return f"{self.prefix}recent:{service_name}"
+
+    @property
+    def told_critical(self) -> str:
+        """That people were told of a critical verdict: one of several bridges does it."""
+        return f"{self.prefix}told:critical"
+
+    @property
     def workers(self) -> str:
         """What each stream worker last told of itself."""
         return f"{self.prefix}workers"
@@ -214,6 +267,20 @@ class Keys:
     def delayed(self, service_name: str) -> str:
         """Publishes waiting for their next delivery."""
         return f"{self.prefix}delayed:{service_name}"
+
+    @property
+    def upkeep(self) -> str:
+        """When each work of upkeep was done last, by whom, and what came out."""
+        return f"{self.prefix}upkeep"
+
+    def upkeep_turn(self, work: str) -> str:
+        """Whose turn a work of upkeep is."""
+        return f"{self.prefix}upkeep:turn:{work}"
+
+    @property
+    def over_memory(self) -> str:
+        """There while the streams use more memory than their budget; says how much."""
+        return f"{self.prefix}over_memory"
 
     @property
     def superseded(self) -> str:

@@ -53,7 +53,9 @@ class DeadReason(StrEnum):
     UNKNOWN_TYPE = "unknown_type"
     """No worker of this service has a handler for its type."""
     OVERSIZE = "oversize"
+    """A field of it is larger than the worker's STREAMS_MAX_MESSAGE_BYTES: a producer that isn't ours has sent it."""
     EXPIRED = "expired"
+    """Its `expires_at` had passed, and no ledger knows of it: a producer that isn't ours has sent it. An expired task's end is REVOKED."""
     UNCERTAIN = "uncertain"
     """An at-most-once command whose outcome isn't known."""
 
@@ -98,6 +100,8 @@ class Command(EventMessage):
     traceparent: str | None = None
     deliveries: int = 0
     """Deliveries that happened under earlier entries of this publish."""
+    at_most_once: bool = False
+    """Nobody runs it a second time when it isn't known what became of the first run: it is a dead letter then (`uncertain`)."""
 
 
 class Result(EventMessage):
@@ -190,6 +194,8 @@ class WorkerStatus(EventMessage):
     """`{"python": ..., "celery-streams-bridge": ...}`"""
     task_types: Json = None
     """The command types that it has handlers for."""
+    refuses: str | None = None
+    """Why it takes no new jobs now."""
     at: datetime = Field(default_factory=utc_now)
 
 

@@ -64,10 +64,11 @@ def _untaken(client: redis.Redis, stream: str, group: str, before: str) -> int:
         total += len(handed_back)
     after = last or "0-0"
     while after:
-        counted, after = call(client, _count_between(stream, after, before))
+        counted, after = call(client, count_between(stream, after, before))
         total += counted
     return total
 
 
-def _count_between(stream: str, after: str, before: str) -> FunctionCall[tuple[int, str]]:
-    return FunctionCall("count_between", (stream,), (after, before, COUNTED_AT_A_TIME), lambda reply: (int(reply[0]), str(reply[1])))
+def count_between(stream: str, after: str, before: str = HIGHEST, most: int = COUNTED_AT_A_TIME) -> FunctionCall[tuple[int, str]]:
+    """How many entries of a stream (full key) lie between two ids, and the id of the last one counted, "" when there are no more."""
+    return FunctionCall("count_between", (stream,), (after, before, most), lambda reply: (int(reply[0]), str(reply[1])))

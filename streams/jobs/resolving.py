@@ -11,6 +11,8 @@ from streams.bus.functions import FunctionCall, verdict
 from streams.bus.topology import Keys
 
 SUPERSEDED_STREAM_CAP: Final = 10_000
+CLOSED_LISTED: Final = 10_000
+"""How many of the last publishes that ended are listed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,8 @@ class Begun:
     context: str = ""
     announced: str = ""
     """The worker whose start of this job was shown."""
+    released: bool = False
+    """It was parked, and an operator has decided that this is its end."""
 
 
 def begin(
@@ -58,7 +62,9 @@ def begin(
     def parse(reply: Any) -> Begun:
         if reply[0] != "won":
             return Begun(str(reply[0]))
-        return Begun("won", bool(reply[1]), int(reply[2]), int(reply[3]), str(reply[4]), int(reply[5]), str(reply[6]), str(reply[7]))
+        return Begun(
+            "won", bool(reply[1]), int(reply[2]), int(reply[3]), str(reply[4]), int(reply[5]), str(reply[6]), str(reply[7]), bool(int(reply[8]))
+        )
 
     return FunctionCall(
         "begin", (keys.job(publish_id), results, keys.superseded), (group, entry, f"{results} {entry}", superseded_cap, task_id, service_name), parse
@@ -66,13 +72,57 @@ def begin(
 
 
 def resolved(
-    keys: Keys, service_name: str, publish_id: str, task_id: str, *, results: str, group: str, entry: str, tombstone: timedelta
+    keys: Keys,
+    service_name: str,
+    publish_id: str,
+    task_id: str,
+    *,
+    results: str,
+    group: str,
+    entry: str,
+    outcome: str,
+    tombstone: timedelta,
+    retry: str = "",
+    retry_due_ms: int = 0,
 ) -> FunctionCall[str]:
-    """R9: close the ledger and acknowledge the result. Returns `closed`, `repeated` or `superseded`."""
+    """R9: close the ledger and acknowledge the result. Returns `closed`, `repeated` or `superseded`.
+
+    Args:
+        keys: of this deployment.
+        service_name: whose workers ran it.
+        publish_id: of the job.
+        task_id: of the job.
+        results: full key of the stream that the result came on.
+        group: of the bridge.
+        entry: of the result.
+        outcome: the task's state: SUCCESS, FAILURE, RETRY or REVOKED.
+        tombstone: how long the closed ledger is kept; with RETRY from its retry's dispatch on.
+        retry: publish id of its retry, with the outcome RETRY.
+        retry_due_ms: when that is to come.
+    """
     return FunctionCall(
         "resolved",
-        (keys.job(publish_id), keys.run(service_name, publish_id), keys.task(task_id), keys.open_jobs, results),
-        (group, entry, f"{results} {entry}", publish_id, int(tombstone.total_seconds() * 1000), clock.now_ms()),
+        (
+            keys.job(publish_id),
+            keys.run(service_name, publish_id),
+            keys.task(task_id),
+            keys.open_jobs,
+            results,
+            keys.retrying_jobs,
+            keys.closed_jobs,
+            keys.job(retry or publish_id),
+        ),
+        (
+            group,
+            entry,
+            f"{results} {entry}",
+            publish_id,
+            int(tombstone.total_seconds() * 1000),
+            clock.now_ms(),
+            outcome,
+            retry_due_ms,
+            CLOSED_LISTED,
+        ),
         verdict,
     )
 

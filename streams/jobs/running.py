@@ -54,6 +54,8 @@ class TakenUp:
     """`run`; else the entry is dealt with: `lost`, `resolved`, `cancelled`, `expired` or `dead_lettered`."""
     token: str = ""
     delivery: int = 0
+    crashes: int = 0
+    """Earlier runs whose worker died, or lost its lease, under them."""
 
 
 def take_up(
@@ -77,7 +79,7 @@ def take_up(
             delivery.consumer,
             delivery.entry,
             nonce,
-            max_deliveries,
+            1 if command.at_most_once else max_deliveries,
             clock.now_ms(),
             expires,
             command.deliveries,
@@ -85,7 +87,7 @@ def take_up(
             clock.moment(),
             *flat(delivery.sender(worker, pid)),
         ),
-        lambda reply: TakenUp(str(reply[0]), str(reply[1]), int(reply[2])) if len(reply) > 1 else TakenUp(str(reply[0])),
+        lambda reply: TakenUp(str(reply[0]), str(reply[1]), int(reply[2]), int(reply[3])) if len(reply) > 1 else TakenUp(str(reply[0])),
     )
 
 
@@ -153,10 +155,10 @@ def retry_later(
             delivery.consumer,
             delivery.entry,
             token,
-            max_deliveries,
+            1 if delivery.command.at_most_once else max_deliveries,
             clock.now_ms() + int(delay.total_seconds() * 1000),
             delivery.publish_id,
-            reason,
+            DeadReason.UNCERTAIN if delivery.command.at_most_once else reason,
             encode_json(error),
             clock.moment(),
             *flat(delivery.sender(worker, pid)),

@@ -97,10 +97,10 @@ local function group_floor(stream, info)
   return ms .. '-' .. string.format('%.0f', tonumber(seq) + 1)
 end
 
--- How a publish stands, for a worker that holds its entry: 'resolved' (or about to be), 'cancelled', 'open', or nil without a ledger.
+-- How a publish stands, for a worker that holds its entry: 'resolved' (or about to be, or parked), 'cancelled', 'open', or nil without a ledger.
 local function standing(job)
   local phase, winner, cancel = unpack(redis.call('HMGET', job, 'phase', 'winner', 'cancel'))
-  if phase == 'closed' or winner then return 'resolved' end
+  if phase == 'closed' or phase == 'parked' or winner then return 'resolved' end
   if cancel then return 'cancelled' end
   return phase and 'open' or nil
 end
@@ -111,6 +111,33 @@ local function keep_run(run, has_ledger)
   if has_ledger then redis.call('PERSIST', run) else redis.call('PEXPIRE', run, WITHOUT_LEDGER_MS) end
 end
 
+-- Whether a cancel flag is meant for this lineage: a redrive pardons the one that it finds, and no later one (R12).
+local function is_flagged(flag, task, lineage)
+  local cancel = redis.call('GET', flag)
+  return cancel and cancel ~= redis.call('HGET', task, 'pardon:' .. lineage)
+end
+
+-- For how long (ms) a closed ledger of this task is kept: what is closed later for no shorter time than what was closed before it. Else a dead letter, which is
+-- kept for long, would be redriven once more after the ledger of its successful redrive is gone.
+local function kept_for(task, tombstone)
+  local longest = math.max(tonumber(tombstone), tonumber(redis.call('HGET', task, 'tombstone') or 0))
+  redis.call('HSET', task, 'tombstone', longest)
+  return longest
+end
+
+-- A task has one open publish fewer. Its run counter outlives every one of them, what waits for a retry or an operator included, and every tombstone: a later
+-- run must not reuse a run number.
+local function one_fewer_open(task, tombstone)
+  if redis.call('HINCRBY', task, 'open', -1) <= 0 then redis.call('PEXPIRE', task, 2 * tonumber(tombstone)) end
+end
+
+-- How the newest publish of a lineage has ended: beside the counter of the task, which outlives all of their ledgers. They may be closed out of their order.
+local function lineage_ended(task, lineage, seq, outcome)
+  local last = redis.call('HGET', task, 'ended:' .. lineage)
+  if last and tonumber(string.match(last, '^%d+')) > tonumber(seq) then return end
+  redis.call('HSET', task, 'ended:' .. lineage, seq .. ' ' .. outcome)
+end
+
 -- The fields of a command: of its entry, or when that is gone, as it was dispatched; else nil.
 local function command_fields(stream, entry, job)
   local fields = entry_fields(stream, entry)
@@ -119,12 +146,17 @@ local function command_fields(stream, entry, job)
   return packed and cmsgpack.unpack(packed) or nil
 end
 
-local SOURCE_FIELDS = { source_stream = 1, source_id = 1 }
+-- A command that may run once only (S6): nobody runs it again when it isn't known what became of it.
+local function at_most_once(fields)
+  return fields ~= nil and field(fields, 'at_most_once') == 'true'
+end
+
+local SOURCE_FIELDS = { source_stream = 1, source_id = 1, verdict = 1 }
 local DEAD_FIELDS = { source_stream = 1, source_id = 1, reason = 1, error = 1, deliveries = 1, worker = 1, first_failed_at = 1, last_failed_at = 1 }
 
--- Park a command (R6): the dead letter, and the `dead_lettered` result, together. The caller acknowledges.
+-- The dead letter of a command, and the `dead_lettered` result, together (R6). The caller acknowledges.
 -- `sender` are the flat fields common to a result of this worker: schema, task_id, attempt, publish_id, worker, pid.
-local function park(dead, results, run, stream, entry, fields, reason, failure, deliveries, at, sender)
+local function write_dead_letter(dead, results, run, stream, entry, fields, reason, failure, deliveries, at, sender)
   local first = redis.call('HGET', run, 'first_failed_at') or at
   local letter = xadd(dead, joined(without(fields, DEAD_FIELDS), {
     'source_stream', stream, 'source_id', entry, 'reason', reason, 'error', failure, 'deliveries', deliveries,

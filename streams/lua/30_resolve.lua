@@ -3,7 +3,7 @@
 -- R8: the first result of an open publish wins; a replay is only of the winner.
 -- KEYS: job, results, superseded
 -- ARGV: group, entry, result id (stream and entry), cap of the superseded stream, and whose result it says it is: task id, service of its stream
--- Returns {verdict, replay, signal of the cancel or 0, seq, lineage, retries, context, announced}: won | superseded | repeated | unknown
+-- Returns {verdict, replay, signal of the cancel or 0, seq, lineage, retries, context, announced, released}: won | superseded | repeated | unknown
 redis.register_function('csb1_begin', function(keys, args)
   local job, results, superseded = unpack(keys)
   local group, entry, result, cap, task_id, service = unpack(args)
@@ -14,34 +14,42 @@ redis.register_function('csb1_begin', function(keys, args)
     local fields = entry_fields(results, entry)
     if fields and verdict ~= 'repeated' then
       if #fields > 4000 then fields = { 'packed', cmsgpack.pack(fields) } end
-      redis.call('XADD', superseded, 'MAXLEN', '~', cap, '*', unpack(joined(without(fields, SOURCE_FIELDS), { 'source_stream', results, 'source_id', entry })))
+      redis.call('XADD', superseded, 'MAXLEN', '~', cap, '*', unpack(joined(without(fields, SOURCE_FIELDS), { 'source_stream', results, 'source_id', entry, 'verdict', verdict })))
     end
     redis.call('XACK', results, group, entry)
     return { verdict }
   end
   redis.call('HSET', job, 'winner', result)
-  local ledger = redis.call('HMGET', job, 'cancel', 'seq', 'lineage', 'retries', 'ctx', 'announced')
-  return { 'won', winner and 1 or 0, ledger[1] or 0, ledger[2], ledger[3], ledger[4], ledger[5], ledger[6] or '' }
+  local ledger = redis.call('HMGET', job, 'cancel', 'seq', 'lineage', 'retries', 'ctx', 'announced', 'released')
+  return { 'won', winner and 1 or 0, ledger[1] or 0, ledger[2], ledger[3], ledger[4], ledger[5], ledger[6] or '', ledger[7] or 0 }
 end)
 
--- R9: the ledger is closed and the result acknowledged; the closed entry stays as a tombstone. A repeat does nothing.
--- KEYS: job, run, task, open, results
--- ARGV: group, entry, result id, publish, tombstone (ms), now
+-- R9: the ledger is closed, with the task's state as its outcome, and the result acknowledged; the closed entry stays as a tombstone. A repeat does nothing.
+-- One whose outcome is RETRY has no TTL before its retry is dispatched, which may have been: the message of that one may be lost.
+-- KEYS: job, run, task, open, results, retrying, closed, job of the retry
+-- ARGV: group, entry, result id, publish, tombstone (ms), now, outcome, when its retry is due, how many are listed as closed
 -- Returns {verdict}: closed | repeated | superseded
 redis.register_function('csb1_resolved', function(keys, args)
-  local job, run, task, open, results = unpack(keys)
-  local group, entry, result, publish, tombstone, now = unpack(args)
-  local phase, winner = unpack(redis.call('HMGET', job, 'phase', 'winner'))
+  local job, run, task, open, results, retrying, closed, retry_job = unpack(keys)
+  local group, entry, result, publish, tombstone, now, outcome, due, most = unpack(args)
+  local phase, winner, seq, lineage, came = unpack(redis.call('HMGET', job, 'phase', 'winner', 'seq', 'lineage', 'retry_came'))
   redis.call('XACK', results, group, entry)
   if winner ~= result then return { 'superseded' } end
-  if phase == 'closed' then return { 'repeated' } end
-  redis.call('HSET', job, 'phase', 'closed', 'closed_at', now)
-  redis.call('PEXPIRE', job, tombstone)
+  if phase ~= 'open' then return { 'repeated' } end
+  if outcome == 'RETRY' and came and came ~= 'DISPATCHED' then outcome = came end
+  redis.call('HSET', job, 'phase', 'closed', 'closed_at', now, 'outcome', outcome)
+  lineage_ended(task, lineage, seq, outcome)
+  redis.call('ZADD', closed, now, publish)
+  redis.call('ZREMRANGEBYRANK', closed, 0, -1 - most)
+  tombstone = kept_for(task, tombstone)
   redis.call('PEXPIRE', run, tombstone)
   redis.call('ZREM', open, publish)
-  -- The counter outlives every open publish of the task id (its retry is sent before it is closed), and every tombstone: a later run must not
-  -- reuse a run number.
-  if redis.call('HINCRBY', task, 'open', -1) <= 0 then redis.call('PEXPIRE', task, 2 * tonumber(tombstone)) end
+  if outcome == 'RETRY' and not came and redis.call('EXISTS', retry_job) == 0 then
+    redis.call('ZADD', retrying, due, publish)
+  else
+    redis.call('PEXPIRE', job, tombstone)
+    one_fewer_open(task, tombstone)
+  end
   return { 'closed' }
 end)
 

@@ -72,6 +72,11 @@ class Process(StackProcess):
     def wait_ready(self) -> None:
         self.wait_for(self._ready)
 
+    @property
+    def is_ready(self) -> bool:
+        """It runs, and has said so since its last start."""
+        return self.running and self._ready in self.log
+
     def wait_for(self, text: str, timeout: float = 30) -> None:
         """Until it has logged `text` since its last start."""
 
@@ -123,7 +128,7 @@ class Process(StackProcess):
 
 
 class Stack:
-    """Processes around one server. Start it from the main thread: then a killed test run leaves nothing behind.
+    """Processes around one server, of the Celery app `app`. Start it from the main thread: then a killed test run leaves nothing behind.
 
     Args:
         directory: for logs, jobs and the run log.
@@ -131,6 +136,8 @@ class Stack:
         broker: Celery's; the same server when None.
         environment: variables for every process; CELERY_BROKER_URL and CELERY_RESULT_BACKEND name servers other than these.
     """
+
+    app = "tests.bridged_app"
 
     def __init__(self, directory: Path, server: EmbeddedServer, broker: EmbeddedServer | None = None, **environment: str) -> None:
         self.directory, self.server, self._broker = directory, server, broker or server
@@ -171,11 +178,11 @@ class Stack:
 
     def celery(self, name: str = "celery", *arguments: str, **environment: str) -> Process:
         """A Celery worker with one pool process."""
-        common = ("-m", "celery", "-A", "tests.bridged_app", "worker", "-c", "1", "-n", f"{name}@%h", "-l", "INFO")
+        common = ("-m", "celery", "-A", self.app, "worker", "-c", "1", "-n", f"{name}@%h", "-l", "INFO")
         return self._process(name, (*common, *arguments), ready=" ready.", **environment)
 
     def bridge(self, name: str = "bridge", **environment: str) -> Process:
-        arguments = ("-m", "celery", "-A", "tests.bridged_app", "bridge", "-n", f"{name}@%h")
+        arguments = ("-m", "celery", "-A", self.app, "bridge", "-n", f"{name}@%h")
         return self._process(name, arguments, ready="bridge: reading results", **environment)
 
     def worker(
@@ -188,10 +195,10 @@ class Stack:
         """Anything else, such as Flower."""
         return self._process(name, arguments, ready=ready)
 
-    def run_celery(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def run_celery(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Celery's command line, to its end."""
-        command = (sys.executable, "-m", "celery", "-A", "tests.bridged_app", *arguments)
-        return subprocess.run(command, env=self._environment, capture_output=True, text=True, timeout=60, check=False)
+        command = (sys.executable, "-m", "celery", "-A", self.app, *arguments)
+        return subprocess.run(command, env=self._environment | environment, capture_output=True, text=True, timeout=60, check=False)
 
     def start(self, *processes: Process) -> None:
         """Start them side by side, and wait until each says that it is ready; all of the stack when none is named."""

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from random import Random
-from typing import Any
+from typing import Any, Final
 
-from bridge.states import BEGUN_RANK, DISPATCHED, PROGRESS
+from bridge.states import BEGUN_RANK, DEAD_LETTERED, DISPATCHED, PROGRESS
 from streams.bus.topology import MANAGEMENT_CONSUMERS
 from streams.jobs import running
-from streams.jobs.messages import Result, ResultStatus, Status, StatusKind
+from streams.jobs.messages import DeadReason, Result, ResultStatus, Status, StatusKind
 from streams.jobs.running import Delivery
 from tests.protocol.scene import LONG, Row
-from tests.protocol.world import World, attempt_of, task_of
+from tests.protocol.world import World, attempt_of, retry_of, task_of
 
 Actor = Iterator[None]
+LONG_AGO: Final = datetime(2020, 1, 1, tzinfo=UTC)
 
 
 def celery_worker(world: World, publish: str, pick: Random) -> Actor:
     """S1: dispatch, DISPATCHED, and only then the acknowledgement."""
+    if publish in world.ended_by_celery:
+        world.broker.remove(publish)  # it fails again
+        return
     world.dispatch(publish, expired=pick.random() < 0.05)
     yield
     world.put(publish, DISPATCHED)
@@ -37,13 +42,17 @@ def stream_worker(world: World, delivery: Delivery, pick: Random) -> Actor:
     if pick.random() < 0.05:
         verdict = scene.dead_letter((delivery.entry, delivery.command.to_redis_dict()), consumer=who)
         world.say(f"{who} can't run {publish}: {verdict}")
-        world.parked += verdict == "dead_lettered"
+        world.dead += verdict == "dead_lettered"
         return
+    if publish in world.overdue:
+        delivery = replace(delivery, command=delivery.command.model_copy(update={"expires_at": LONG_AGO}))
     nonce = scene.nonce()
     taken = scene.take_up(delivery, nonce=nonce, max_deliveries=world.rules.max_deliveries)
     world.say(f"{who} takes up {publish}: {taken.verdict} {taken.token}")
-    world.parked += taken.verdict == "dead_lettered"
+    world.dead += taken.verdict == "dead_lettered"
     if taken.verdict != "run":
+        never_ran = taken.verdict != "expired" or not world.rules.is_once(publish) or not world.runs[publish]
+        world.require(never_ran, "I11", f"{publish} is called expired, and it may have run")
         return
     world.check_run(publish)
     world.tokens[publish] = taken.token
@@ -60,7 +69,9 @@ def stream_worker(world: World, delivery: Delivery, pick: Random) -> Actor:
             return
         told_to_stop = told_to_stop or held == "cancelled"
     yield
-    ending = "cancelled" if told_to_stop else pick.choice(("ok", "ok", "ok", "fail", "again", "again", "back", "back"))
+    ending = "cancelled" if told_to_stop else pick.choice(world.rules.endings)
+    if ending == "back" and world.rules.is_once(publish):
+        ending = "again"  # what became of it isn't known: `workers.run` doesn't hand it back
     again = end_run(world, delivery, taken.token, ending, pick)
     if pick.random() < 0.2 and ending != "back" and again != "lost":
         repeated = end_run(world, delivery, taken.token, ending, pick, repeat=True)
@@ -88,7 +99,7 @@ def end_run(world: World, delivery: Delivery, token: str, ending: str, pick: Ran
     elif ending == "again":
         delay = LONG if pick.random() < 0.3 else timedelta(0)
         verdict, good = scene.retry_later(delivery, token, delay=delay, max_deliveries=world.rules.max_deliveries), "delayed"
-        world.parked += verdict == "dead_lettered" and not repeat
+        world.dead += verdict == "dead_lettered" and not repeat
     else:
         status = {"ok": ResultStatus.SUCCEEDED, "fail": ResultStatus.FAILED, "cancelled": ResultStatus.CANCELLED}[ending]
         verdict, good = scene.finish(delivery, token, status), "finished"
@@ -127,25 +138,49 @@ def bridge(world: World, row: Row, pick: Random) -> Actor:
     world.raise_mark(publish, BEGUN_RANK)
     yield
     status = ResultStatus.CANCELLED if begun.cancelled else ResultStatus(fields["status"])
+    dead, uncertain = status is ResultStatus.DEAD_LETTERED, fields.get("reason") == DeadReason.UNCERTAIN
     if status is ResultStatus.SUCCEEDED:
+        outcome = "SUCCESS"
         world.callbacks.add(publish)
         yield
-        world.put(publish, "SUCCESS")
-        yield
-        world.chord_parts.add(publish)
     elif status in {ResultStatus.CANCELLED, ResultStatus.EXPIRED}:
-        world.put(publish, "REVOKED")
-    elif attempt_of(publish) < world.rules.max_retries:
-        world.send(f"{publish[0]}{attempt_of(publish) + 1}")
+        outcome = "REVOKED"
+    elif attempt_of(publish) < world.rules.max_retries and not uncertain and not begun.released:
+        outcome = "RETRY"
+        world.send(retry_of(publish))
         world.retried.add(publish)
         yield
-        world.put(publish, "RETRY")
+    elif dead and world.rules.park and not begun.released:
+        yield from park(world, publish, entry)
+        return
     else:
-        world.put(publish, "FAILURE")
-        yield
-        world.chord_parts.add(publish)
+        outcome = "FAILURE"
+    world.put(publish, outcome)
     yield
-    world.resolved(publish, entry)
+    if outcome != "RETRY":
+        world.count_part(publish)
+        yield
+    world.resolved(publish, entry, outcome, dead=dead)
+
+
+def park(world: World, publish: str, entry: str) -> Actor:
+    """R15, after DEAD_LETTERED is stored."""
+    world.put(publish, DEAD_LETTERED)
+    yield
+    expected = "superseded" if world.winners[publish] != entry else "repeated"
+    if expected == "repeated" and publish not in world.closed and publish not in world.parked:
+        expected = "cancelled" if world.is_flagged(publish) else "parked"
+    verdict = world.scene.park(publish, entry, task=task_of(publish))
+    world.say(f"park {publish}: {verdict}")
+    world.require(verdict == expected, "R15", f"{publish} is {verdict}, not {expected}")
+    pending = {row["message_id"] for row in world.scene.pending(world.scene.results, MANAGEMENT_CONSUMERS)}
+    world.require(entry not in pending, "R15", f"the result of {publish} isn't acknowledged")
+    if verdict in {"parked", "cancelled"}:
+        world.parked.add(publish)
+        world.check_open_ledgers()
+    if verdict == "cancelled":
+        world.accepted.add(publish)
+        world.let_go(publish)
 
 
 def status_reader(world: World, row: Row, pick: Random) -> Actor:

@@ -8,12 +8,12 @@ import pytest
 
 from streams.bus.clients import connect
 from streams.bus.functions import load_library
-from tests.protocol.scene import Scene
+from tests.protocol.dead_scene import DeadScene
 
 
 @pytest.fixture
-def scene(redis_url: str, prefix: str) -> Iterator[Scene]:
+def scene(redis_url: str, prefix: str) -> Iterator[DeadScene]:
     """Groups exist, nothing was sent. The client is one of the system's own: bytes that are no text come through."""
     with connect(redis_url) as client:
         load_library(client)
-        yield Scene(client, prefix)
+        yield DeadScene(client, prefix)

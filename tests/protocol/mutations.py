@@ -26,9 +26,11 @@ class Mutation:
 
 
 MUTATIONS: Final = (
-    Mutation("dispatch knows no publish", "if known then", "if known and false then"),
-    Mutation("dispatch sees no flag", "redis.call('EXISTS', flag) == 1", "false"),
-    Mutation("the open ledger has a TTL", "redis.call('ZADD', open, now, publish)", "redis.call('PEXPIRE', job, 100000)"),
+    Mutation("dispatch knows no publish", "if known then return { 'duplicate'", "if known and false then return { 'duplicate'"),
+    Mutation("dispatch sees no flag", "local cancelled = is_flagged(", "local cancelled = false and is_flagged("),
+    Mutation(
+        "the open ledger has a TTL", "redis.call('PERSIST', task)\n  redis.call('ZADD', open, now, publish)", "redis.call('PEXPIRE', job, 100000)"
+    ),
     Mutation(
         "take_up runs what is resolved", "if stands == 'resolved' then\n    redis.call('XACK', commands, group, entry)\n", "if false then\n", seed=125
     ),
@@ -50,7 +52,7 @@ MUTATIONS: Final = (
     Mutation("begin opens what is closed", "phase ~= 'open' or (winner and winner ~= result)", "winner and winner ~= result"),
     Mutation("begin sees no cancel", "ledger[1] or 0", "0"),
     Mutation("begin drops what lost", "if fields and verdict ~= 'repeated' then", "if false then", seed=128),
-    Mutation("resolved closes nothing", "redis.call('HSET', job, 'phase', 'closed', 'closed_at', now)", ""),
+    Mutation("resolved closes nothing", "redis.call('HSET', job, 'phase', 'closed', 'closed_at', now, 'outcome', outcome)", ""),
     Mutation("resolved lets the counter go", "if redis.call('HINCRBY', task, 'open', -1) <= 0 then", "if true then"),
     Mutation("SUCCESS isn't sticky", "if old[3] == 'SUCCESS' and success_is_stored() then return false end", ""),
     Mutation(
@@ -62,9 +64,53 @@ MUTATIONS: Final = (
     Mutation("repair sees no unread command", "then return { 'fine:unread' } end", "then end"),
     Mutation("repair sees no pending command", "then return { 'fine:pending' } end", "then end"),
     Mutation("repair sees no delayed command", "if redis.call('ZSCORE', delayed, publish) then", "if false then"),
-    Mutation("repair sees no result", "if unacknowledged_result(results, results_group, publish, task_id, seq) then", "if false then"),
+    Mutation("repair sees no result", "if unacknowledged_result(results, results_group, publish, task_id, seq, after) then", "if false then"),
     Mutation("repair counts nothing", "local runs = redis.call('HINCRBY', run, 'runs', 1)", "local runs = 0", seed=161),
     Mutation("repair repairs nothing", "if phase ~= 'open' then return { 'fine:closed' } end", "do return { 'fine:closed' } end"),
+    Mutation(
+        "expired is said of what may have run", "tonumber(expires) <= tonumber(now) and not once then", "tonumber(expires) <= tonumber(now) then"
+    ),
+    Mutation("repair runs at most once again", "if runs >= tonumber(max) or at_most_once(command) then", "if runs >= tonumber(max) then"),
+    Mutation("reap runs what is resolved", "if stands == 'resolved' or not fields then", "if not fields then"),
+    Mutation("reap runs at most once again", "if runs >= tonumber(max) or at_most_once(fields) then", "if runs >= tonumber(max) then"),
+    Mutation(
+        "reap counts nothing",
+        "local runs = math.max(tonumber(redis.call('HGET', run, 'runs') or 0), tonumber(field(fields,",
+        "local runs = math.max(0, 0 * tonumber(field(fields,",
+    ),
+    Mutation("resolved keeps no parent", "if outcome == 'RETRY' and redis.call('EXISTS', retry_job) == 0 then", "if false then"),
+    Mutation("resolved keeps each parent", "if outcome == 'RETRY' and redis.call('EXISTS', retry_job) == 0 then", "if outcome == 'RETRY' then"),
+    Mutation("dispatch lets no parent go", "if redis.call('ZREM', retrying, parent) == 1 then", "if false then"),
+    Mutation("a retry that has ended leaves no outcome", "redis.call('HSET', job, 'outcome', outcome)\n", ""),
+    Mutation(
+        "what is closed later is forgotten first",
+        "local longest = math.max(tonumber(tombstone), tonumber(redis.call('HGET', task, 'tombstone') or 0))",
+        "local longest = tonumber(tombstone)",
+    ),
+    Mutation("redrive knows no redrive", "if done[1] then return { 'duplicate', done[1], done[2] or '', done[3] } end", ""),
+    Mutation("redrive sees nothing open", "if other == 'open' then return { 'refused:open' } end", ""),
+    Mutation("redrive sees nothing parked", "if other == 'parked' and keys[i] ~= job then return { 'refused:parked' } end", ""),
+    Mutation("redrive of what hasn't failed", "if phase ~= 'parked' and outcome ~= 'FAILURE' then", "if false then"),
+    Mutation("redrive sees no discard", " or phase ~= seen_phase then", " then"),
+    Mutation("redrive sees no new run", "if redis.call('HGET', task, 'seq') ~= seen or", "if"),
+    Mutation("redrive pardons nothing", "if cancel then redis.call('HSET', task, 'pardon:' .. lineage, cancel) end", ""),
+    Mutation("redrive takes the flag away", "if cancel then redis.call('HSET', task, 'pardon:' .. lineage, cancel) end", "redis.call('DEL', flag)"),
+    Mutation("redrive leaves it parked", "redis.call('HSET', job, 'phase', 'closed', 'closed_at', now, 'outcome', 'REDRIVEN')", ""),
+    Mutation("park by any result", "if winner ~= result then\n    redis.call('XACK', results, group, entry)\n    return { 'superseded' }\n  end", ""),
+    Mutation(
+        "park whatever its phase",
+        "if phase == 'open' then\n    local fields = entry_fields(results, entry)",
+        "if true then\n    local fields = entry_fields(results, entry)",
+    ),
+    Mutation(
+        "park acknowledges nothing",
+        "redis.call('XACK', results, group, entry)\n  return { phase == 'open' and 'parked'",
+        "return { phase == 'open' and 'parked'",
+    ),
+    Mutation("release isn't for good", "'phase', 'open', 'released', 1, 'winner'", "'phase', 'open', 'winner'"),
+    Mutation("release keeps the old winner", "'released', 1, 'winner', results .. ' ' .. result)", "'released', 1)"),
+    Mutation("a revoke sees nothing parked", "if phase == 'parked' then\n    release(", "if false then\n    release("),
+    Mutation("a revoke of what is parked is no cancel", "if signum ~= '' then redis.call('HSET', job, 'cancel', signum) end", ""),
     Mutation("trim sees no pending entry", "if info['pending'] > 0 then return", "if false then return"),
     Mutation("trim sees one group", "if not floor or id_before(low, floor) then floor = low end", "floor = low"),
 )

@@ -20,6 +20,8 @@ T = TypeVar("T")
 
 SERVICE: Final = Service.named("lab")
 TOMBSTONE: Final = timedelta(days=7)
+DEAD_TOMBSTONE: Final = timedelta(days=30)
+"""Of what has a dead letter."""
 MARK_TTL_SECONDS: Final = 30 * 86_400
 LONG: Final = timedelta(hours=1)
 FAR_MS: Final = 2**52
@@ -53,16 +55,33 @@ class Scene:
     # ------------------------------------------------------------------------------------------------------------------------------- dispatch
 
     def dispatch(
-        self, publish: str = "p1", *, task: str = "t1", lineage: str | None = None, retries: int = 0, expires_at: datetime | None = None
+        self,
+        publish: str = "p1",
+        *,
+        task: str = "t1",
+        lineage: str | None = None,
+        retries: int = 0,
+        expires_at: datetime | None = None,
+        max_backlog: int | None = None,
+        at_most_once: bool = False,
+        parent: str = "",
     ) -> Dispatched:
-        command = Command(type="lab.run", task_id=task, callback_stream=self.results, data={"n": 1}, expires_at=expires_at)
+        command = Command(type="lab.run", task_id=task, callback_stream=self.results, data={"n": 1}, expires_at=expires_at, at_most_once=at_most_once)
         step = dispatching.dispatch(
-            self.keys, self.service, command, publish_id=publish, lineage=lineage or publish, retries=retries, context=f"ctx of {publish}"
+            self.keys,
+            self.service,
+            command,
+            publish_id=publish,
+            lineage=lineage or publish,
+            retries=retries,
+            context=f"ctx of {publish}",
+            max_backlog=max_backlog,
+            parent=parent,
         )
         return self.do(step)
 
     def set_flag(self, task: str = "t1") -> None:
-        self.client.set(self.keys.cancel_flag(task), "1", px=LONG)
+        self.client.set(self.keys.cancel_flag(task), self.nonce(), px=LONG)
 
     # ------------------------------------------------------------------------------------------------------------------------------------ run
 
@@ -99,13 +118,15 @@ class Scene:
         result = Result(task_id=command.task_id, attempt=command.attempt, publish_id=command.publish_id, status=status, data=data)
         return self.do(running.finish(self.keys, delivery, token, result))
 
-    def retry_later(self, delivery: Delivery, token: str, *, delay: timedelta = timedelta(0), max_deliveries: int = 3) -> str:
+    def retry_later(
+        self, delivery: Delivery, token: str, *, delay: timedelta = timedelta(0), max_deliveries: int = 3, reason: DeadReason = DeadReason.EXHAUSTED
+    ) -> str:
         step = running.retry_later(
             self.keys,
             delivery,
             token,
             ERROR,
-            reason=DeadReason.EXHAUSTED,
+            reason=reason,
             delay=delay,
             max_deliveries=max_deliveries,
             worker=f"lab@{delivery.consumer}",
@@ -148,17 +169,37 @@ class Scene:
         )
         return self.do(step)
 
-    def resolved(self, publish: str, entry: str, *, task: str = "t1", tombstone: timedelta = TOMBSTONE) -> str:
+    def resolved(
+        self,
+        publish: str,
+        entry: str,
+        *,
+        task: str = "t1",
+        tombstone: timedelta = TOMBSTONE,
+        outcome: str = "SUCCESS",
+        retry: str = "",
+        retry_due_ms: int = 0,
+    ) -> str:
         step = resolving.resolved(
-            self.keys, self.service.name, publish, task, results=self.results, group=MANAGEMENT_CONSUMERS, entry=entry, tombstone=tombstone
+            self.keys,
+            self.service.name,
+            publish,
+            task,
+            results=self.results,
+            group=MANAGEMENT_CONSUMERS,
+            entry=entry,
+            outcome=outcome,
+            retry=retry,
+            retry_due_ms=retry_due_ms,
+            tombstone=tombstone,
         )
         return self.do(step)
 
-    def close(self, publish: str = "p1", *, task: str = "t1") -> str:
+    def close(self, publish: str = "p1", *, task: str = "t1", outcome: str = "SUCCESS", retry: str = "", tombstone: timedelta = TOMBSTONE) -> str:
         """Read, begin and resolve the next result; its entry."""
         entry = self.read_result()[0]
         assert self.begin(publish, entry).verdict == "won"
-        assert self.resolved(publish, entry, task=task) == "closed"
+        assert self.resolved(publish, entry, task=task, outcome=outcome, retry=retry, tombstone=tombstone) == "closed"
         return entry
 
     # --------------------------------------------------------------------------------------------------------------------------------- manage
@@ -168,9 +209,9 @@ class Scene:
         return self.do(step if now_ms is None else FunctionCall(step.name, step.keys, (step.args[0], now_ms), step.parse))
 
     def cancel(self, publish: str = "p1", *, waiting_only: bool = False) -> str:
-        return self.do(managing.cancel(self.keys, self.service.name, publish, waiting_only=waiting_only))
+        return self.do(managing.cancel(self.keys, self.service, publish, waiting_only=waiting_only))
 
-    def repair(self, publish: str = "p1", *, task: str = "t1", attempt: int = 1, max_deliveries: int = 3) -> str:
+    def repair(self, publish: str = "p1", *, task: str = "t1", attempt: int = 1, max_deliveries: int = 3, answered_up_to: str = "") -> str:
         step = managing.repair(
             self.keys,
             self.service,
@@ -180,6 +221,7 @@ class Scene:
             callback_stream=self.results,
             results_group=MANAGEMENT_CONSUMERS,
             max_deliveries=max_deliveries,
+            answered_up_to=answered_up_to,
         )
         return self.do(step)
 

@@ -16,15 +16,19 @@ from typing import Final
 import redis
 
 from streams.bus.topology import MANAGEMENT_CONSUMERS
-from tests.protocol import actors
+from tests.protocol import actors, operators
 from tests.protocol.actors import Actor
+from tests.protocol.dead_scene import DeadScene
 from tests.protocol.rest import check_at_rest
-from tests.protocol.scene import FAR_MS, Row, Scene, rows
-from tests.protocol.world import Rules, Violation, World, task_of
+from tests.protocol.scene import FAR_MS, Row, rows
+from tests.protocol.world import Rules, Violation, World, parent_of, task_of
 
 Steps = list[tuple[str, int]]
+HEALTHY: Final = ("ok", "ok", "ok", "fail", "again", "again", "back", "back")
+SICKLY: Final = ("ok", "fail", "again", "again", "again", "again", "again", "back")
+"""Endings of runs: there are dead letters."""
 MOST_ROUNDS: Final = 60
-MOST_IDLE_STEPS: Final = 20
+MOST_IDLE_STEPS: Final = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +44,14 @@ class Scenario:
     def of_seed(cls, seed: int) -> Scenario:
         """Some kinds of steps are left out altogether and some are frequent, so that scenarios differ in kind."""
         pick = Random(seed)
+        sickly = pick.random() < 0.4
         rules = Rules(
-            max_deliveries=pick.choice((1, 2, 2, 3)),
+            max_deliveries=pick.choice((1, 1, 2) if sickly else (1, 2, 2, 3)),
             max_retries=pick.choice((0, 0, 1)),
             publishes=pick.choice((("a0",), ("a0",), ("a0", "b0"), ("a0", "b0", "c0"))),
+            at_most_once=pick.choice((frozenset(), frozenset(), frozenset("a"), frozenset("abc"))),
+            park=pick.random() < 0.5,
+            endings=SICKLY if sickly else HEALTHY,
         )
         weights = (Simulation.STRAIGHT.get(name) or pick.choice(Simulation.FREQUENCIES.get(name, (0, 2, 5))) for name in Simulation.STEPS)
         return cls(seed, rules, tuple(weights), pick.randint(15, 60))
@@ -59,7 +67,7 @@ class Simulation:
     """One run of a scenario."""
 
     def __init__(self, client: redis.Redis, rules: Rules) -> None:
-        self.scene = Scene(client, f"sim{secrets.token_hex(4)}:")
+        self.scene = DeadScene(client, f"sim{secrets.token_hex(4)}:")
         self.world = World(self.scene, rules)
         client.xgroup_create(self.scene.status, MANAGEMENT_CONSUMERS, id="0", mkstream=True)
         client.xgroup_create(self.scene.results, "monitoring", id="0")
@@ -116,7 +124,7 @@ class Simulation:
             self._start(actors.celery_worker(self.world, pick.choice(self.world.broker), pick))
 
     def redeliver(self, pick: Random) -> None:
-        publish = pick.choice(sorted(self.world.sent))
+        publish = pick.choice(sorted(self.world.sent - self.world.lost_messages))
         self.world.say(f"the broker delivers {publish} again")
         self.world.broker.append(publish)
 
@@ -189,8 +197,53 @@ class Simulation:
 
     def cancel(self, pick: Random) -> None:
         task = task_of(pick.choice(sorted(self.world.sent)))
-        if task not in self.world.flagged:
+        if self.world.revokes[task] < 2:
             self.world.cancel(task)
+
+    def expire(self, pick: Random) -> None:
+        """Time passes."""
+        waiting = sorted(self.world.seqs.keys() - self.world.closed.keys() - self.world.overdue)
+        if waiting:
+            publish = pick.choice(waiting)
+            self.world.say(f"{publish} has expired")
+            self.world.overdue.add(publish)
+
+    def reap(self, pick: Random) -> None:
+        pending = [row["message_id"] for row in self.scene.pending()]
+        if pending:
+            entry = pick.choice(pending)
+            command = dict(self.scene.entries(self.scene.commands)).get(entry)
+            if command is not None:
+                self.world.reap(entry, command["publish_id"])
+
+    def redrive(self, pick: Random) -> None:
+        letters = self.scene.entries(self.scene.dead)
+        if letters:
+            letter, fields = pick.choice(letters)
+            self._start(operators.redrive(self.world, letter, fields["publish_id"], pick))
+
+    def release(self, pick: Random) -> None:
+        known = sorted(self.world.parked) or sorted(self.world.seqs)
+        if known:
+            operators.release(self.world, pick.choice(known))
+
+    def lose_message(self, pick: Random) -> None:
+        waiting = sorted({publish for publish in self.world.broker if parent_of(publish) and publish not in self.world.seqs})
+        if waiting:
+            publish = pick.choice(waiting)
+            self.world.say(f"the message of {publish} is lost")
+            self.world.lost_messages.add(publish)
+            while publish in self.world.broker:
+                self.world.broker.remove(publish)
+
+    def fail_before_dispatch(self, pick: Random) -> None:
+        closed = self.world.closed
+        waiting = sorted({publish for publish in self.world.broker if parent_of(publish) in closed and publish not in self.world.seqs})
+        if waiting:
+            self._start(operators.fail_before_dispatch(self.world, pick.choice(waiting)))
+
+    def look_after_retries(self, pick: Random) -> None:
+        operators.look_after_retries(self.world)
 
     def lose_command(self, pick: Random) -> None:
         entries = self.scene.entries(self.scene.commands)
@@ -206,10 +259,19 @@ class Simulation:
             *(begin_dispatch, go_on, go_through, read_command, read_result),
             *(redeliver, crash, claim_command, restart_worker, foreign_read, claim_result, read_status, monitor_result),
             *(promote, repair, trim, cancel, lose_command),
+            *(expire, reap, redrive, release, lose_message, fail_before_dispatch, look_after_retries),
         )
     }
     STRAIGHT: Final = {"begin_dispatch": 2, "go_on": 14, "go_through": 3, "read_command": 3, "read_result": 3}
-    FREQUENCIES: Final = {"cancel": (0, 0, 1), "redeliver": (0, 0, 1), "crash": (0, 0, 1, 3), "lose_command": (0, 0, 1, 4)}
+    FREQUENCIES: Final = {"cancel": (0, 0, 1), "redeliver": (0, 0, 1), "crash": (0, 0, 1, 3), "lose_command": (0, 0, 1, 4)} | {
+        "expire": (0, 0, 0, 1),
+        "reap": (0, 0, 1, 3),
+        "redrive": (0, 1, 3),
+        "release": (0, 0, 1),
+        "lose_message": (0, 0, 1, 3),
+        "fail_before_dispatch": (0, 0, 1, 3),
+        "look_after_retries": (0, 1),
+    }
 
     # ------------------------------------------------------------------------------------------------------------------------------- at rest
 
@@ -243,8 +305,11 @@ class Simulation:
             self._finish(actors.bridge(world, row, pick))
         self.repair(pick)
         self.trim(pick)
+        operators.look_after_retries(world)
+        for publish in sorted(world.parked) if pick.random() < 0.2 else ():
+            operators.release(world, publish)
         pending = len(scene.pending()) + len(scene.pending(scene.results, MANAGEMENT_CONSUMERS))
-        waiting = self.client.zcard(scene.keys.open_jobs) + self.client.zcard(scene.delayed)
+        waiting = sum(map(self.client.zcard, (scene.keys.open_jobs, scene.keys.retrying_jobs, scene.delayed)))
         return not (world.broker or pending or waiting)
 
     # -------------------------------------------------------------------------------------------------------------------------------- actors

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from streams.jobs.messages import Command
+from streams.jobs.messages import Command, DeadReason
 from tests.protocol.scene import FAR_MS, LONG, Scene
 
 
@@ -37,6 +37,16 @@ def test_used_up_it_is_a_dead_letter_with_its_result(scene: Scene) -> None:
     assert [("dead_lettered", letter)] == [(sent["status"], sent["dead_letter_id"]) for sent in scene.sent_results()]
     assert [] == scene.pending()
     assert 0 == scene.client.zcard(scene.delayed)
+
+
+def test_poison_is_only_what_died_each_time(scene: Scene) -> None:
+    delivery, token = scene.started()
+    scene.retry_later(delivery, token, reason=DeadReason.EXHAUSTED)
+    scene.promote()
+    second = scene.read()
+    assert "dead_lettered" == scene.retry_later(second, scene.take_up(second).token, reason=DeadReason.POISON, max_deliveries=2)
+    ((_, dead),) = scene.entries(scene.dead)
+    assert "exhausted" == dead["reason"]
 
 
 def test_promoted_it_is_the_same_command_with_its_counter(scene: Scene) -> None:

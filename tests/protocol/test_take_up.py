@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from streams.jobs.messages import ResultStatus
+import pytest
+
+from streams.jobs.messages import DeadReason, ResultStatus
 from tests.protocol.scene import Scene
 
 PAST = datetime(2020, 1, 1, tzinfo=UTC)
@@ -111,6 +113,21 @@ def test_after_a_passing_trouble_it_is_exhausted(scene: Scene) -> None:
     ((_, dead),) = scene.entries(scene.dead)
     assert ("exhausted", "2") == (dead["reason"], dead["deliveries"])
     assert "the exchange is away" in dead["error"]
+
+
+@pytest.mark.parametrize(
+    ("first", "reason"), [(DeadReason.POISON, "poison"), (DeadReason.EXHAUSTED, "exhausted")], ids=["its process died", "a passing trouble"]
+)
+def test_after_the_death_of_its_process_a_lost_lease_does_not_make_it_fit_for_another_try(scene: Scene, first: DeadReason, reason: str) -> None:
+    delivery, token = scene.started()
+    scene.retry_later(delivery, token, reason=first)
+    scene.promote()
+    scene.take_up(scene.read("W1"))
+    second = scene.claim("W2")
+    assert second is not None
+    assert "dead_lettered" == scene.take_up(second, max_deliveries=2).verdict
+    ((_, dead),) = scene.entries(scene.dead)
+    assert reason == dead["reason"]
 
 
 def test_reads_without_a_take_up_count_too(scene: Scene) -> None:

@@ -1,0 +1,109 @@
+"""What waits for somebody who doesn't come: jobs for a worker, put-off jobs for their time, results for a job, newer messages for newer readers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import redis
+
+from bridge.connection import Connection
+from bridge.maintenance.promoting import promote_due
+from bridge.reconciling.problems import Kind, Problem
+from bridge.reconciling.thresholds import ReconcilerSettings
+from bridge.stream_workers import stream_workers
+from streams.bus import clock
+from streams.bus.messages import SCHEMA
+from streams.bus.topology import MANAGEMENT_CONSUMERS, Service
+
+MOST_TOLD = 20
+"""Of one kind and service; the rest is counted."""
+
+
+def services_without_workers(connection: Connection, settings: ReconcilerSettings) -> Iterator[Problem]:
+    """Commands that have waited for a while, and nobody is there to take them."""
+    alive = {worker.service for worker in stream_workers(connection)}
+    oldest = clock.now_ms() - settings.settle_seconds * 1000
+    for service in connection.services:
+        if service.name in alive or service.reap_after_seconds is not None:  # workers in other languages tell nothing of themselves
+            continue
+        waiting = sum(_waits_since(connection, service, stream, oldest) for stream in service.command_streams)
+        if waiting:
+            yield Problem(
+                Kind.NO_WORKER,
+                f"service {service.name}",
+                f"{waiting:,} jobs or more wait on its streams, and no worker of it is alive",
+                f"start one: python -m workers {service.name}",
+            )
+
+
+def _waits_since(connection: Connection, service: Service, name: str, oldest_ms: float) -> int:
+    """How many entries nobody has been given, that are older; at most 1,000 are counted."""
+    stream: str = connection.keys.stream(name)
+    if not connection.client.exists(stream):
+        return 0
+    groups: list[dict[str, Any]] = connection.client.xinfo_groups(stream)
+    last = next((str(row["last-delivered-id"]) for row in groups if row["name"] == service.group), "0-0")
+    rows: Any = connection.client.xrange(stream, f"({last}", str(int(oldest_ms)), count=1_000)
+    return len(rows)
+
+
+def overdue_delayed(connection: Connection, settings: ReconcilerSettings) -> Iterator[Problem]:
+    """Jobs that were put off, and weren't put back on their streams in time."""
+    latest = clock.now_ms() - settings.settle_seconds * 1000
+    for service in connection.services:
+        delayed = connection.keys.delayed(service.name)
+        count = connection.client.zcount(delayed, "-inf", latest)
+        if not count:
+            continue
+        oldest: Any = connection.client.zrange(delayed, 0, 0, withscores=True)
+        why = f"{count:,} jobs that were put off are due, the oldest for {(clock.now_ms() - float(oldest[0][1])) / 1000:.0f} s: does a bridge run?"
+        yield Problem(Kind.DELAYED_OVERDUE, f"service {service.name}", why, "put them back on their streams", partial(_promote, connection))
+
+
+def _promote(connection: Connection) -> str:
+    return f"{promote_due(connection):,} are back"
+
+
+def results_without_job(connection: Connection, settings: ReconcilerSettings) -> Iterator[Problem]:
+    """Results that came lately, and were kept aside because nobody knows their job."""
+    since = int(clock.now_ms() - settings.unknown_results_hours * 3_600_000)
+    rows: Any = connection.client.xrevrange(connection.keys.superseded, "+", since, count=1_000)
+    unknown = [(entry, fields) for entry, fields in rows if fields.get("verdict") == "unknown"]
+    for entry, fields in unknown[:MOST_TOLD]:
+        why = f"a result of {fields.get('worker') or 'somebody'} on {fields.get('source_stream')} ({entry}, {fields.get('status')}) names a job that nobody knows"
+        to_do = f"who has sent that command? It is kept on {connection.keys.superseded}; nothing waits for it here"
+        yield Problem(Kind.RESULT_WITHOUT_JOB, f"task {fields.get('task_id')}", why, to_do)
+    if len(unknown) > MOST_TOLD:
+        more = f"{len(unknown) - MOST_TOLD:,} more of the last {settings.unknown_results_hours:g} h"
+        yield Problem(Kind.RESULT_WITHOUT_JOB, connection.keys.superseded, more, "see above")
+
+
+def newer_messages(connection: Connection, settings: ReconcilerSettings) -> Iterator[Problem]:
+    """Entries in a pending list that only a newer version of this system can read."""
+    for service in connection.services:
+        groups = [(stream, service.group, f"a newer {service.name} worker") for stream in service.command_streams]
+        for name, group, reader in (*groups, (service.results, MANAGEMENT_CONSUMERS, "a newer bridge")):
+            stream = connection.keys.stream(name)
+            if not connection.client.exists(stream):
+                continue
+            idle_ms = int(settings.settle_seconds * 1000)
+            rows: Any = _pending(connection, stream, group, idle_ms)
+            for row in rows:
+                fields = _fields(connection, stream, row["message_id"])
+                if fields.get("schema", "1").isdigit() and int(fields.get("schema", "1")) > int(SCHEMA):
+                    why = f"entry {row['message_id']} on {stream} has schema {fields['schema']}, and this version reads up to {SCHEMA}"
+                    yield Problem(Kind.NEWER_SCHEMA, f"task {fields.get('task_id', '?')}", why, f"start {reader}, or upgrade this one")
+
+
+def _pending(connection: Connection, stream: str, group: str, idle_ms: int) -> Any:
+    try:
+        return connection.client.xpending_range(stream, group, "-", "+", 100, idle=idle_ms)
+    except redis.ResponseError:  # no group: nobody was ever there
+        return []
+
+
+def _fields(connection: Connection, stream: str, entry: str) -> dict[str, str]:
+    rows: Any = connection.client.xrange(stream, entry, entry)
+    return dict(rows[0][1]) if rows else {}
