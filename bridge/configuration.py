@@ -19,6 +19,8 @@ from bridge.celery_internals.dispatching import TwoPhaseTask
 from bridge.connection import Connection
 from bridge.findings import Finding, Severity, refuse, warn
 from bridge.server_checks import findings_of_servers, is_watched
+from streams.bus.limits import EVERYTHING
+from streams.bus.topology import RedisStreamsConfig
 from streams.jobs.cancelling import FLAG_TTL
 
 logger = logging.getLogger(__name__)
@@ -55,6 +57,7 @@ def findings_of_app(app: Celery) -> Iterator[Finding]:
     yield from _serializers(app)
     yield from _lifetimes(app, bridged)
     yield from _redelivery(app)
+    yield from _limits(app)
     if not app.conf.worker_enable_remote_control:
         yield warn("worker_enable_remote_control", "False", "a revoke doesn't reach the bridge, and so no job", "worker_enable_remote_control = True")
 
@@ -150,7 +153,7 @@ def _redelivery(app: Celery) -> Iterator[Finding]:
     settings = Connection.of(app).settings
     if not _is_redelivering(app):
         return
-    timeout = _seconds((app.conf.broker_transport_options or {}).get("visibility_timeout")) or REDIS_VISIBILITY_TIMEOUT
+    timeout = _visibility_timeout(app)
     setting, found = "broker_transport_options visibility_timeout", f"{timeout:g} s"
     if timeout > settings.tombstone.total_seconds():
         why = "a message that comes back after that runs its job a second time: what has ended is remembered for BRIDGE_TOMBSTONE_DAYS only"
@@ -165,10 +168,32 @@ def _redelivery(app: Celery) -> Iterator[Finding]:
         yield warn(setting, found, why, f"visibility_timeout above {max(slow.values()):g}")
 
 
+def _limits(app: Celery) -> Iterator[Finding]:
+    """A name that no stream and no service has limits nothing."""
+    connection = Connection.of(app)
+    known = {EVERYTHING, RedisStreamsConfig.SYSTEM_EVENTS, RedisStreamsConfig.SUPERSEDED_RESULTS}
+    known |= {name for each in connection.services for name in (each.name, *each.streams)}
+    if unknown := connection.settings.limited_names() - known:
+        why = "no service and no stream has that name, so nothing is limited by it"
+        yield warn("STREAMS_LIMITS", ", ".join(sorted(unknown)), why, f"one of these: {', '.join(sorted(known))}")
+    if connection.settings.backlog_retry_max_seconds > (seconds := _visibility_timeout(app)) and _is_redelivering(app):
+        why = "the message of a task that is put off comes twice, time after time, while its stream is full"
+        yield warn(
+            "BRIDGE_BACKLOG_RETRY_MAX_SECONDS",
+            f"{connection.settings.backlog_retry_max_seconds:g}",
+            why,
+            f"less than {seconds:g}, the visibility timeout",
+        )
+
+
 def _is_redelivering(app: Celery) -> bool:
     urls = app.conf.broker_url
     first = urls if isinstance(urls, str) or not urls else urls[0]  # several are for failover
     return str(first).replace("+", ":").split(":", 1)[0] in {"redis", "rediss", "sentinel", "sqs"}
+
+
+def _visibility_timeout(app: Celery) -> float:
+    return _seconds((app.conf.broker_transport_options or {}).get("visibility_timeout")) or REDIS_VISIBILITY_TIMEOUT
 
 
 def _delays(app: Celery) -> Iterator[tuple[str, float]]:

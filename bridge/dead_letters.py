@@ -74,6 +74,11 @@ class Letter:
         return self.fate.startswith("redriven")
 
     @property
+    def is_settled(self) -> bool:
+        """Whether nothing is to be redriven here any more."""
+        return self.is_redriven or self.state in {LetterState.SUCCEEDED, LetterState.REVOKED, LetterState.FORGOTTEN}
+
+    @property
     def is_uncertain(self) -> bool:
         """Whether its job may run once only."""
         return self.reason == DeadReason.UNCERTAIN or self.fields.get("at_most_once") == "true"

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import redis
+from celery import signals
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from prometheus_client.registry import Collector
 
@@ -60,6 +61,7 @@ NOT_RESOLVED: Final = Counter(
 FINDINGS: Final = Gauge("celery_streams_findings", "What the reconciler found last, by kind.", ["kind"], registry=REGISTRY)
 NOTICES: Final = Counter("celery_streams_notices", "What people were told of, or not: told, dropped.", ["what"], registry=REGISTRY)
 
+_started = False
 _exposition: Exposition | None = None
 _collector: Collector | None = None
 
@@ -87,26 +89,32 @@ class CachedLook:
 
 
 def start(connection: Connection) -> None:
-    """Of a bridge: answer scrapes if a port is set, and tell people if somebody is to be told."""
-    global _exposition, _collector  # noqa: PLW0603 - a process is one bridge
-    stop()
+    """Of a bridge: answer scrapes if a port is set, and tell people if somebody is to be told; until the process ends, also while the broker is away.
+
+    Again, after Celery's consumer was started anew, it does nothing.
+    """
+    global _started, _exposition, _collector  # noqa: PLW0603 - a process is one bridge
+    if _started:
+        return
+    _started = True
     settings = connection.settings
     if settings.metrics_port is not None:
         _collector = SnapshotCollector(CachedLook(connection, Thresholds.load(), settings.metrics_cache_seconds))
         REGISTRY.register(_collector)
         _exposition = expose(REGISTRY, port=settings.metrics_port, address=settings.metrics_address, variable="BRIDGE_METRICS_PORT")
     notifying.start(connection, NOTICES)
+    signals.worker_shutdown.connect(stop, dispatch_uid="bridge.instrumentation.stop", weak=False)
 
 
-def stop() -> None:
-    """The bridge ends, or starts anew."""
-    global _exposition, _collector  # noqa: PLW0603
+def stop(**_: Any) -> None:
+    """The bridge ends: what people aren't told yet is told."""
+    global _started, _exposition, _collector
     notifying.stop()
     if _exposition is not None:
         _exposition.close()
     if _collector is not None:
         REGISTRY.unregister(_collector)
-    _exposition = _collector = None
+    _started, _exposition, _collector = False, None, None
 
 
 def superseded(service_name: str, verdict: str) -> None:

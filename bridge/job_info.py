@@ -38,7 +38,7 @@ class Stage(StrEnum):
     PARKED = "parked"
     """Its command is a dead letter, and an operator is to redrive or discard it."""
     RETRYING = "retrying"
-    """Celery retries it: its next message waits for its countdown."""
+    """Celery retries it, or it was put off as its stream is full: its next message waits for its countdown."""
     DONE = "done"
 
 
@@ -171,6 +171,8 @@ def _fields(ledger: _Ledger, meta: Mapping[str, Any]) -> dict[str, Any]:
 
 def _stage(ledger: _Ledger, state: str) -> Stage:
     job, run = ledger.job, ledger.run
+    if not job and state == states.RETRY:  # never dispatched: its stream is full
+        return Stage.RETRYING
     if not job:
         return Stage.DONE if state in states.READY_STATES else Stage.UNKNOWN
     if job.get("phase") == "parked":

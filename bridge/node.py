@@ -61,7 +61,6 @@ class StreamBridge(bootsteps.StartStopStep):
             self._reading.stop()
             self._thread.join(STOP_SECONDS)
             self._reading = self._thread = None
-            instrumentation.stop()
 
     shutdown = stop
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import queue
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -30,6 +31,8 @@ TRIES: Final = 3
 GATHER_SECONDS: Final = 0.5
 """Things go wrong together: so long a first notice waits for others."""
 FAREWELL_SECONDS: Final = 5.0
+_BETWEEN_URLS: Final = re.compile(r"[\s,]+(?=[A-Za-z][\w+.-]*://)")
+"""A comma within a URL is a part of it."""
 _STOP: Final = object()
 
 _notifier: Notifier | None = None
@@ -189,8 +192,8 @@ def _failed(sender: Any = None, task_id: str = "", exception: BaseException | No
 
 def _sender(urls: str) -> Callable[[Message], bool] | None:
     """How messages go out; None when nobody is to be told, or can be."""
-    wanted = urls.replace(",", " ").split()
-    if not wanted:
+    wanted = _BETWEEN_URLS.split(urls.strip(" \t\r\n,"))
+    if not wanted[0]:
         return None
     try:
         import apprise

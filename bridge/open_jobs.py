@@ -50,11 +50,23 @@ def open_jobs(connection: Connection, task_ids: Iterable[str] | None = None) -> 
     ledgers = _read(connection, [(keys.job(each), ("phase", "task_id", "service", "ctx")) for each in publishes])
     opened = [(each, row) for each, row in zip(publishes, ledgers, strict=True) if row[0] == "open"]
     runs = _read(connection, [(keys.run(row[2], each), ("worker", "heartbeat", "started_at", "result_id")) for each, row in opened])
+    with client.pipeline(transaction=False) as pipe:
+        for each, row in opened:
+            pipe.zscore(keys.delayed(row[2]), each)
+        due = pipe.execute()
     jobs = []
-    for (publish, (_, task_id, service, context)), (worker, heartbeat, started, result) in zip(opened, runs, strict=True):
-        stage = _stage(connection, service, publish, heartbeat, result)
+    for (publish, (_, task_id, service, context)), (worker, heartbeat, started, result), due_at in zip(opened, runs, due, strict=True):
+        stage = _stage(connection, heartbeat, result, is_delayed=due_at is not None)
         jobs.append(OpenJob(publish, task_id, service, context, stage, worker or "", _moment(started)))
     return jobs
+
+
+def parked_jobs(connection: Connection) -> list[tuple[str, str]]:
+    """Task id and context of the jobs that wait for an operator, at most 10,000."""
+    keys = connection.keys
+    publishes = [str(each) for each in connection.client.zrange(keys.parked_jobs, 0, MOST - 1)]
+    rows = _read(connection, [(keys.job(each), ("phase", "task_id", "ctx")) for each in publishes])
+    return [(task_id, context) for phase, task_id, context in rows if phase == "parked"]
 
 
 def _read(connection: Connection, wanted: list[tuple[str, tuple[str, ...]]]) -> list[list[Any]]:
@@ -73,14 +85,14 @@ def _moment(started: str | None) -> float | None:
         return None
 
 
-def _stage(connection: Connection, service: str, publish: str, heartbeat: str | None, result: str | None) -> Stage:
+def _stage(connection: Connection, heartbeat: str | None, result: str | None, *, is_delayed: bool) -> Stage:
     try:
         heard_at = float(heartbeat or "nan") / 1000
     except ValueError:
         heard_at = math.nan
     if math.isnan(heard_at):
         return Stage.WAITING
-    if result is None and connection.client.zscore(connection.keys.delayed(service), publish) is not None:
+    if result is None and is_delayed:
         return Stage.DELAYED
     # Heard of within two leases: else its worker is gone, and the entry is to be claimed by another.
     heard = time.time() - heard_at < 2 * connection.settings.lease_seconds

@@ -38,6 +38,7 @@ class WonResult:
     """A result that counts, and what dispatch remembered of its job."""
 
     result: Result
+    service: str
     publish_id: str
     begun: Begun
     stream: str
@@ -91,7 +92,7 @@ class Resumer:
             return None
         if begun.replay:
             logger.info("result %s of task %s had begun before; it is resolved again", entry, result.task_id)
-        return WonResult(result, str(publish_id), begun, stream, entry)
+        return WonResult(result, service, str(publish_id), begun, stream, entry)
 
     def resolve(self, won: WonResult) -> None:
         """Finish the task, then close its ledger.
@@ -124,6 +125,7 @@ class Resumer:
         if verdict == "cancelled":
             logger.info("task %s was revoked meanwhile; it isn't parked", won.result.task_id)
             return
+        instrumentation.parked(won, won.service)
         logger.warning(
             "task %s is parked (%s), it waits for an operator: celery streams dead redrive %s, or discard",
             won.result.task_id,
@@ -165,10 +167,9 @@ class Resumer:
     def close(self, won: WonResult, finished: Finished) -> None:
         """R9."""
         settings, dead = self.connection.settings, won.result.status is ResultStatus.DEAD_LETTERED
-        service = self.connection.client.hget(self.connection.keys.job(won.publish_id), "service")
         step = resolving.resolved(
             self.connection.keys,
-            str(service),
+            won.service,
             won.publish_id,
             won.result.task_id,
             results=won.stream,
@@ -180,7 +181,7 @@ class Resumer:
             tombstone=settings.dead_letter_tombstone if dead else settings.tombstone,
         )
         verdict = self.connection.call(step, patience_seconds=settings.dispatch_patience_seconds)
-        instrumentation.resolved(self.connection, won, str(service), verdict)
+        instrumentation.resolved(self.connection, won, won.service, verdict)
 
     # ------------------------------------------------------------------------------------------------------------------------ status (S4)
 

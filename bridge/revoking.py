@@ -18,7 +18,7 @@ from kombu.utils.json import loads
 
 from bridge.celery_internals.revoked import signal_number
 from bridge.connection import Connection
-from bridge.open_jobs import open_jobs
+from bridge.open_jobs import open_jobs, parked_jobs
 from streams.errors import FunctionLibraryMissing
 from streams.jobs.cancelling import cancel_task
 
@@ -60,7 +60,8 @@ def revoke_by_stamped_headers(state: Any, headers: Any, terminate: bool = False,
     if connection is not None:
         wanted = dict(each.split("=", 1) for each in headers) if isinstance(headers, list) else dict(headers)
         with _server_may_be_away():
-            stamped = [job.task_id for job in open_jobs(connection) if _is_stamped(loads(job.context), wanted)]
+            jobs = [(job.task_id, job.context) for job in open_jobs(connection)] + parked_jobs(connection)
+            stamped = [task_id for task_id, context in jobs if _is_stamped(loads(context), wanted)]
             answers = _cancel(connection, stamped, waiting_only=not terminate, signal=signal)
     reply = _celerys["revoke_by_stamped_headers"](state, headers, terminate=terminate, signal=signal, **kwargs)
     return {"ok": f"{reply['ok']}; jobs: {answers}"} if answers and isinstance(reply, dict) and "ok" in reply else reply

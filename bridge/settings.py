@@ -39,8 +39,6 @@ class BridgeSettings(StreamsSettings, UpkeepSettings):
     """After that a result that a bridge began is taken by another."""
     tombstone_days: float = Field(default=7.0, validation_alias="BRIDGE_TOMBSTONE_DAYS", gt=0)
     """How long a finished job's ledger entry is kept, so that a late redelivery is recognised: at least as long as the broker's redelivery."""
-    dead_letter_days: float = Field(default=30.0, validation_alias="BRIDGE_DEAD_LETTER_DAYS", gt=0)
-    """How long a dead letter, and what is needed to redrive it, is kept. A parked task's is kept until somebody decides."""
     mark_days: float = Field(default=30.0, validation_alias="BRIDGE_MARK_DAYS", gt=0)
     """How long the mark beside a Celery result is kept after the last write; longer than the longest job."""
     longest_job_hours: float | None = Field(default=None, validation_alias="BRIDGE_LONGEST_JOB_HOURS", gt=0)

@@ -29,6 +29,7 @@ class UpkeepSettings(Settings):
     upkeep: Upkeeper = Field(default=Upkeeper.BRIDGE, validation_alias="BRIDGE_UPKEEP")
     promote_seconds: float = _every(1.0, "BRIDGE_PROMOTE_SECONDS")
     repair_seconds: float = _every(60.0, "BRIDGE_REPAIR_SECONDS")
+    reconcile_seconds: float = _every(300.0, "BRIDGE_RECONCILE_SECONDS")
     trim_seconds: float = _every(300.0, "BRIDGE_TRIM_SECONDS")
     memory_seconds: float = _every(15.0, "BRIDGE_MEMORY_SECONDS")
     ghosts_seconds: float = _every(600.0, "BRIDGE_GHOSTS_SECONDS")

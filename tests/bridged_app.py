@@ -56,6 +56,7 @@ crash = _bridged("test.crash")
 flaky = _bridged("test.flaky")
 large = _bridged("test.large")
 log = _bridged("test.log")
+noise = _bridged("test.noise")
 nap = _bridged("test.nap")
 async_nap = _bridged("test.async_nap")
 thread_nap = _bridged("test.thread_nap")
@@ -76,6 +77,26 @@ unknown = _bridged("test.nobody_handles_this")
 def retried(**data: Any) -> dict[str, Any]:
     """Retried by Celery after its command became a dead letter."""
     return data
+
+
+poison = _bridged("test.poison")
+filling = _bridged("test.fill")
+until = _bridged("test.until")
+once = _bridged("test.once", at_most_once=True, autoretry_for=(Exception,), max_retries=2, retry_backoff=False)
+parked = app.task(base=StreamTask, name="lab.parked", service="lab", command="test.until", on_dead_letter="park")(_payload)
+until_retried, parked_retried = (
+    app.task(
+        base=StreamTask,
+        name=name,
+        service="lab",
+        command="test.until",
+        on_dead_letter=end,
+        autoretry_for=(DeadLettered,),
+        max_retries=1,
+        retry_kwargs={"countdown": 1},
+    )(_payload)
+    for name, end in (("lab.until_retried", "fail"), ("lab.parked_retried", "park"))
+)
 
 
 class Held(StreamTask):

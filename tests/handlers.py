@@ -9,6 +9,10 @@ Each run first appends a line "task_id attempt delivery pid time" to the file th
     test.inline_group  {}                                   a TaskGroup on the worker's event loop; its child counts in job.directory/count
     test.crash     {exit | signal | segfault, message}      dies without a word, after writing `message` to stderr
     test.flaky     {failures, how}                          fails its first runs, counting in job.directory; then returns {"runs": n}
+    test.poison    {}                                       kills its worker
+    test.until     {path, value, how}                       fails unless there is a file `path`; then returns {"value": value}
+    test.once      {path, how}                              tells in the file `path` that it ran; then as `how` says: return, wait, fail or crash
+    test.fill      {path}                                   writes 64 KiB into `path`, which may be on a full disk
     test.progress  {count}                                  reports progress `count` times, as fast as it can
     test.spawn     {how, wait_seconds}                      leaves a grandchild that sleeps for an hour; returns or waits with its pid in job.directory/grandchild
     test.noise     {lines}                                  writes garbage to stdout, also below Python
@@ -104,6 +108,21 @@ class Flaky(Params):
     failures: int = 1
     """This many runs of the job fail."""
     how: Literal["retryable", "fail", "crash"] = "retryable"
+
+
+class Until(Params):
+    path: Path
+    value: Any = None
+    how: Literal["retryable", "fail", "crash"] = "retryable"
+
+
+class Once(Params):
+    path: Path
+    how: Literal["return", "wait", "retryable", "fail", "crash"] = "return"
+
+
+class Fill(Params):
+    path: Path
 
 
 class Count(Params):
@@ -210,6 +229,47 @@ def flaky(job: Job, params: Flaky) -> dict[str, int]:
             os.kill(os.getpid(), signal.SIGKILL)
         raise (Retryable if params.how == "retryable" else HandlerError)(f"run {runs} of {params.failures} that fail")
     return {"runs": runs}
+
+
+def _fails(how: str, message: str) -> NoReturn:
+    if how == "crash":
+        os.kill(os.getpid(), signal.SIGKILL)
+    raise (Retryable if how == "retryable" else HandlerError)(message)
+
+
+@handler("test.until", settings=RunSettings)
+@recorded
+def until(_job: Job, params: Until) -> dict[str, Any]:
+    if not params.path.exists():
+        _fails(params.how, f"{params.path.name} is missing")
+    return {"value": params.value}
+
+
+@handler("test.once", settings=RunSettings)
+@recorded
+def once(job: Job, params: Once) -> dict[str, Any]:
+    with params.path.open("ab", buffering=0) as file:
+        file.write(b"x")
+    while params.how == "wait":
+        job.checkpoint()
+        time.sleep(0.02)
+    if params.how != "return":
+        _fails(params.how, "after it has done its work")
+    return {"done": True}
+
+
+@handler("test.fill", settings=RunSettings)
+@recorded
+def fill(_job: Job, params: Fill) -> dict[str, int]:
+    with params.path.open("wb") as file:
+        file.write(b"x" * (64 << 10))
+    return {"written": params.path.stat().st_size}
+
+
+@handler("test.poison", isolation="inline", settings=RunSettings)
+@recorded
+async def poison(_job: Job, _data: dict[str, Any]) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 @handler("test.progress", settings=RunSettings)

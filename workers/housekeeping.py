@@ -1,6 +1,6 @@
 """Job folders and artifacts past their retention are removed, by a worker that has run their jobs, and never those of a job that runs or may come back.
 
-What may come back is in the ledger: a job that is open, parked, or waits for its retry's dispatch. A worker may read its own service's.
+What may come back is in the ledger: a job that is open, parked, or retried by Celery. A worker may read its own service's.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Housekeeping:
         phase, outcome = client.hmget(job, ["phase", "outcome"])
         if phase is None:  # a foreign producer's, or it ended so long ago that its ledger is gone
             return not client.exists(run) or bool(client.hexists(run, "result_id"))
-        return phase == "closed" and not (outcome == "RETRY" and client.ttl(job) == -1)
+        return phase == "closed" and outcome != "RETRY"  # its retry runs in the same folder
 
     def _clean_jobs(self, records: dict[str, JobRecord], ended: set[str]) -> int:
         settings = self.settings

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import signal
+import socket
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +22,11 @@ MAX_ARGS_BYTES = 4 << 10
 """Of an exception's arguments as JSON."""
 MAX_TEXT_CHARS = 64 << 10
 """Of an error's message and of its traceback: a failure must not be too large to be reported."""
+
+PASSING_ERRNOS = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.ETIMEDOUT, errno.ENETDOWN, errno.ENETUNREACH, errno.EHOSTDOWN, errno.EHOSTUNREACH, socket.EAI_AGAIN}
+)
+"""Of an OSError: a full disk or quota; a connection that is lost, or can't be made now, and has no class of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +127,7 @@ def describe_error(error: BaseException, *, without: tuple[str, ...] = ()) -> Jo
 
 def is_retryable(error: BaseException) -> bool:
     """True for a passing trouble: `Retryable`, a lost connection, a full disk."""
-    return isinstance(error, Retryable | ConnectionError) or (isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT})
+    return isinstance(error, Retryable | ConnectionError) or (isinstance(error, OSError) and error.errno in PASSING_ERRNOS)
 
 
 def describe_exit(status: int, *, expected_kill: str = "") -> str:

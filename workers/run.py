@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
@@ -53,7 +52,6 @@ class JobRun:
     room: Room
     worker: str
     pid: int = field(default_factory=os.getpid)
-    backoff: Backoff = field(default_factory=Backoff)
     token: str = ""
     number: int = 0
     """Which delivery of the publish this is, from 1."""
@@ -63,7 +61,7 @@ class JobRun:
     _soft_limit_passed: bool = False
     _stopping: asyncio.Task[None] | None = None
     _entering: asyncio.Task[None] | None = None
-    """While it waits for its place in the room."""
+    """While it waits for the others to end."""
     _log: LogCap | None = None
 
     def __str__(self) -> str:
@@ -102,15 +100,21 @@ class JobRun:
         if taken.verdict != "run":
             return taken.verdict
         self.token, self.number, self.started_at = taken.token, taken.delivery, utc_now()
+        alone = is_suspect(taken.crashes, self.number, self.settings.max_deliveries)
+        if alone and not self.room.reserve():
+            logger.info("%s: its worker has died under it before, and another such job is here already; it is handed back", self)
+            return await insist_async(self.client, running.hand_back(self.settings.keys, self.delivery, self.token))
         logger.info("%s: started", self)
         heartbeat = Heartbeat(self.client, self.settings, self.delivery, self.token, self.worker, self.pid, str(self))
         beating = asyncio.create_task(heartbeat.keep(self._on_verdict))
         try:
-            outcome = await self._run_in_room(heartbeat, alone=is_suspect(taken.crashes, self.number, self.settings.max_deliveries))
+            outcome = await self._run_in_room(heartbeat, alone=alone)
             await heartbeat.last()
             await asyncio.to_thread(self._tidy_up)
             return instrumentation.ended(self.delivery, await self._report(outcome), self.started_at)
         finally:
+            if alone:
+                self.room.release()
             beating.cancel()
             await asyncio.gather(beating, return_exceptions=True)
 
@@ -139,11 +143,10 @@ class JobRun:
             await job.stop(self.settings.cancel_grace_seconds, reason=str(self._stop))
 
     async def _run_in_room(self, heartbeat: Heartbeat, *, alone: bool) -> Outcome:
-        """Wait for its place, and run it there within its limits. Its lease is renewed all the while."""
+        """Run it within its limits; a suspect when the others have ended. Its lease is renewed all the while."""
         if alone:
             logger.warning("%s: its worker has died under it before; it runs alone, and nothing else begins meanwhile", self)
-        async with AsyncExitStack() as place:
-            self._entering = asyncio.create_task(place.enter_async_context(self.room.entered(alone=alone)))
+            self._entering = asyncio.create_task(self.room.emptied())
             try:
                 await self._entering
             except asyncio.CancelledError:
@@ -152,12 +155,12 @@ class JobRun:
                 return Cancelled(str(self._stop))
             finally:
                 self._entering = None
-            limits = asyncio.create_task(self._enforce_limits())
-            try:
-                return await self._run_job(heartbeat)
-            finally:
-                limits.cancel()
-                await asyncio.gather(limits, return_exceptions=True)
+        limits = asyncio.create_task(self._enforce_limits())
+        try:
+            return await self._run_job(heartbeat)
+        finally:
+            limits.cancel()
+            await asyncio.gather(limits, return_exceptions=True)
 
     async def _run_job(self, heartbeat: Heartbeat) -> Outcome:
         command, directory = self.delivery.command, (self.settings.jobs_dir / self.folder).absolute()
@@ -252,7 +255,7 @@ class JobRun:
                 return "lost"
 
     async def _again(self, error: JobErrorInfo, reason: DeadReason) -> str:
-        delay = self.backoff.delay(self.number)
+        delay = Backoff(self.settings.retry_base, self.settings.retry_cap).delay(self.number)
         logger.warning("%s: %s: %s", self, error.type, error.message)
         verdict = await insist_async(
             self.client,

@@ -167,7 +167,8 @@ class WorkerRuntime:
                 await self._wait_for_any(asyncio.create_task(asyncio.sleep(LOOK_AGAIN_SECONDS)))
                 continue
             try:
-                entries = await self.reader.read(free, block_ms=BLOCK_MS)
+                with self.room.occupied():
+                    await self._begin(await self.reader.read(free, block_ms=BLOCK_MS))
             except (*CONNECTION_ERRORS, redis.RedisError) as exc:
                 failures += 1
                 if failures == 1 or failures % 20 == 0:
@@ -179,14 +180,17 @@ class WorkerRuntime:
                     "Redis answers again; after a lost connection nothing is claimed from others for one lease (%g s)", self.settings.lease_seconds
                 )
                 failures = 0
-            for entry in entries:
-                if self._stop.is_set() or len(self._runs) >= self.concurrency or not self._disk.look():
-                    await self._give_back(entry)
-                else:
-                    self._runs[asyncio.create_task(self._handle(entry))] = None
+
+    async def _begin(self, entries: list[Entry]) -> None:
+        for entry in entries:
+            if self._stop.is_set() or len(self._runs) >= self.concurrency or self.room.has_suspect or not self._disk.look():
+                await self._give_back(entry)
+            else:
+                self.room.enter()
+                self._runs[asyncio.create_task(self._handle(entry))] = None
 
     async def _give_back(self, entry: Entry) -> None:
-        """The stop came while this was being read, the disk filled up, or two lanes got their commands at the same moment and there is room for one."""
+        """The stop came while this was being read, or a suspect's turn; the disk filled up; or two lanes got their commands at the same moment and there is room for one."""
         try:
             await self.reader.give_back(entry, to=running.HANDED_BACK, idle_ms=running.HANDED_BACK_IDLE_MS)
         except (*CONNECTION_ERRORS, redis.RedisError) as exc:
@@ -226,10 +230,16 @@ class WorkerRuntime:
             await self._park_when_hopeless(entry, exc)
         finally:
             self.reader.done(entry)
+            self.room.leave()
             run = self._runs.pop(task, None)
             self.processed += run is not None and run.token != ""
 
     async def _handle_entry(self, entry: Entry, task: asyncio.Task[None]) -> str:
+        largest = max(entry.fields, key=lambda name: len(entry.fields[name]), default="")
+        size = len(entry.fields.get(largest, "").encode(errors="surrogateescape"))
+        if size > self.settings.max_message_bytes:  # of a producer that isn't ours: a dispatch refuses it
+            message = f"{largest} has {size:,} bytes, STREAMS_MAX_MESSAGE_BYTES allows {self.settings.max_message_bytes:,}"
+            return await self._park(entry, DeadReason.OVERSIZE, JobErrorInfo(type="PayloadTooLarge", module="streams.errors", message=message))
         try:
             command = Command.from_redis_dict(entry.fields)
         except NewerSchema as exc:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from datetime import timedelta
 from pathlib import Path
 
 from pydantic import ByteSize, Field
@@ -27,6 +28,10 @@ class WorkerSettings(StreamsSettings):
     """After SIGTERM, how long running jobs may go on before they are handed back."""
     heartbeat_seconds: float = Field(default=2.0, validation_alias="WORKER_HEARTBEAT_SECONDS", ge=0.1, le=3600)
     """How often a worker says on the status stream that it is there."""
+    retry_base_seconds: float = Field(default=2.0, validation_alias="WORKER_RETRY_BASE_SECONDS", gt=0)
+    """After the n-th delivery ended in a passing trouble, the next one comes in this times 2**(n-1), less up to half of that by chance."""
+    retry_cap_seconds: float = Field(default=300.0, validation_alias="WORKER_RETRY_CAP_SECONDS", gt=0)
+    """At most so long."""
     max_rss_mib: float | None = Field(default=None, validation_alias="WORKER_MAX_RSS_MIB", gt=0)
     """Memory limit of one job's process tree; None is no limit."""
     default_time_limit_seconds: float | None = Field(default=None, validation_alias="WORKER_TIME_LIMIT_SECONDS", gt=0)
@@ -53,6 +58,16 @@ class WorkerSettings(StreamsSettings):
     def status_cap(self, service: Service) -> int:
         """About how many messages the service's status stream keeps."""
         return self.limits_of(service.status, service).cap or STATUS_STREAM_CAP
+
+    @property
+    def retry_base(self) -> timedelta:
+        """The first wait as a duration."""
+        return timedelta(seconds=self.retry_base_seconds)
+
+    @property
+    def retry_cap(self) -> timedelta:
+        """The longest wait as a duration."""
+        return timedelta(seconds=self.retry_cap_seconds)
 
     def make_places(self) -> None:
         """Make the jobs folder, and see that the artifact store exists.

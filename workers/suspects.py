@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 CRASHES: Final = 2
@@ -23,39 +23,53 @@ def is_suspect(crashes: int, delivery: int, max_deliveries: int) -> bool:
 
 
 class Room:
-    """Where the jobs of one worker run: many at a time, or one suspect. They enter in the order of their coming, so that a suspect's turn comes."""
+    """What one worker has in hand: many jobs at a time, or one suspect.
+
+    Whoever may have a delivery counted is present: a job from before it is taken up until its end is told, and a read of the streams. The suspect begins
+    when nobody else is. So when it takes the worker down, no delivery of another job is counted for it.
+    """
 
     def __init__(self) -> None:
-        self._changed = asyncio.Condition()
-        self._inside = 0
-        self._alone = False
-        self._queue: list[object] = []
-        self._suspects = 0
+        self._present = 0
+        self._has_suspect = False
+        self._left = asyncio.Event()
 
     @property
     def has_suspect(self) -> bool:
-        """Whether one runs or waits: nothing else is to be read meanwhile, as it couldn't begin."""
-        return self._suspects > 0
+        """Whether one runs or waits for the others to end: nothing is to be read or taken up meanwhile."""
+        return self._has_suspect
 
-    @asynccontextmanager
-    async def entered(self, *, alone: bool) -> AsyncIterator[None]:
-        """Inside, the job may run."""
-        place = object()
-        self._queue.append(place)
-        self._suspects += alone
+    def enter(self) -> None:
+        """Somebody is present."""
+        self._present += 1
+
+    def leave(self) -> None:
+        """And isn't any more."""
+        self._present -= 1
+        self._left.set()
+
+    @contextmanager
+    def occupied(self) -> Iterator[None]:
+        """Somebody is present inside."""
+        self.enter()
         try:
-            async with self._changed:
-                await self._changed.wait_for(lambda: self._queue[0] is place and not self._alone and not (alone and self._inside))
-                self._queue.remove(place)
-                self._inside, self._alone = self._inside + 1, alone
-                self._changed.notify_all()
-            try:
-                yield
-            finally:
-                self._inside, self._alone = self._inside - 1, False
+            yield
         finally:
-            self._suspects -= alone
-            if place in self._queue:
-                self._queue.remove(place)
-            async with self._changed:
-                self._changed.notify_all()
+            self.leave()
+
+    def reserve(self) -> bool:
+        """Become the suspect; False when there is one already."""
+        if self._has_suspect:
+            return False
+        self._has_suspect = True
+        return True
+
+    def release(self) -> None:
+        """The suspect has ended."""
+        self._has_suspect = False
+
+    async def emptied(self) -> None:
+        """Wait until nobody but the suspect is present."""
+        while self._present > 1:
+            self._left.clear()
+            await self._left.wait()

@@ -1,4 +1,4 @@
-"""Every work of upkeep: its name, what does it, and how often."""
+"""Every work of upkeep: its name, what does it, and how often. A new one is a line here, and its interval in `UpkeepSettings`: bridge and beat do it then."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from bridge.maintenance.dead_letters import purge_old_dead_letters
 from bridge.maintenance.ghosts import sweep_all_ghosts
 from bridge.maintenance.memory import watch_memory
 from bridge.maintenance.promoting import promote_due
+from bridge.maintenance.reconciling import reconcile
 from bridge.maintenance.repairing import repair_open
 from bridge.maintenance.tombstones import purge_tombstones
 from bridge.maintenance.trimming import trim_done
@@ -37,6 +38,7 @@ class Work:
 WORKS: Final = (
     Work("promote", promote_due, "promote_seconds"),
     Work("repair", repair_open, "repair_seconds"),
+    Work("reconcile", reconcile, "reconcile_seconds"),
     Work("trim", trim_done, "trim_seconds"),
     Work("memory", watch_memory, "memory_seconds"),
     Work("ghosts", sweep_all_ghosts, "ghosts_seconds"),

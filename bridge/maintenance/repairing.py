@@ -1,4 +1,4 @@
-"""Open jobs whose command vanished are sent again (protocol R13).
+"""Open jobs whose command vanished, or whose result did before it was resolved, are sent again (protocol R13).
 
 Whether a result of a job lies unacknowledged is looked up once for all jobs: the first pass notes whose results lie on a stream, up to its last id. The function
 then only looks at what came after that, in the same step as it sends the command. Nothing is missed: ids only rise, and what wasn't there up to that id never will
@@ -75,22 +75,29 @@ def repair_open(connection: Connection, *, older_than_seconds: float = REPAIR_AF
     publishes = [str(each) for each in connection.client.zrangebyscore(connection.keys.open_jobs, "-inf", newest)]
     answers = Answers(connection)
     for start in range(0, len(publishes), JOBS_AT_A_TIME):
-        verdicts.update(_repair_all(connection, publishes[start : start + JOBS_AT_A_TIME], answers))
+        verdicts.update(verdict for _, verdict in repair_jobs(connection, publishes[start : start + JOBS_AT_A_TIME], answers))
     verdicts.pop("", None)
     return dict(verdicts)
 
 
-def _repair_all(connection: Connection, publishes: list[str], answers: Answers) -> Iterator[str]:
-    """A verdict for each of these jobs; "" when there is no such job. They are read and judged in two round trips."""
+def repair_jobs(connection: Connection, publishes: list[str], answers: Answers, *, only_say: bool = False) -> Iterator[tuple[Ledger, str]]:
+    """A verdict for each of these jobs (`managing.repair`); "" when there is no such job. They are read and judged in two round trips.
+
+    Args:
+        connection: of the app.
+        publishes: their ids.
+        answers: whose results lie there, looked up once for all.
+        only_say: change nothing.
+    """
     steps: list[tuple[Ledger, Service, FunctionCall[str]]] = []
     for ledger in _ledgers(connection, publishes):
         try:
-            verdict, step = _judge(connection, ledger, answers)
+            verdict, step = _judge(connection, ledger, answers, only_say=only_say)
         except (UnknownService, redis.ResponseError) as exc:  # one job holds up no other
-            yield _failed(ledger, exc)
+            yield ledger, _failed(ledger, exc)
             continue
         if step is None:
-            yield verdict
+            yield ledger, verdict
         else:
             steps.append((ledger, connection.service(ledger.service), step))
     with connection.client.pipeline(transaction=False) as pipe:
@@ -98,7 +105,10 @@ def _repair_all(connection: Connection, publishes: list[str], answers: Answers) 
             pipe.fcall(*step.command())
         replies = pipe.execute(raise_on_error=False)
     for (ledger, service, step), reply in zip(steps, replies, strict=True):
-        yield _failed(ledger, reply) if isinstance(reply, Exception) else _tell(connection, ledger, service, step.parse(reply))
+        if isinstance(reply, Exception):
+            yield ledger, _failed(ledger, reply)
+        else:
+            yield ledger, step.parse(reply) if only_say else _tell(connection, ledger, service, step.parse(reply))
 
 
 def _ledgers(connection: Connection, publishes: list[str]) -> list[Ledger]:
@@ -109,18 +119,19 @@ def _ledgers(connection: Connection, publishes: list[str]) -> list[Ledger]:
     return [Ledger(publish_id, *row) for publish_id, row in zip(publishes, rows, strict=True)]
 
 
-def _judge(connection: Connection, ledger: Ledger, answers: Answers) -> tuple[str, FunctionCall[str] | None]:
+def _judge(connection: Connection, ledger: Ledger, answers: Answers, *, only_say: bool) -> tuple[str, FunctionCall[str] | None]:
     """The verdict about one open job, or the step that gives it."""
     keys = connection.keys
     if ledger.task_id is None:
-        connection.client.zrem(keys.open_jobs, ledger.publish_id)
+        if not only_say:
+            connection.client.zrem(keys.open_jobs, ledger.publish_id)
         return "", None
     each = connection.service(ledger.service)
     own = own_stream(connection, each, ledger.stream)
     names, last = answers.of(each)
     if ledger.publish_id in names or managing.unnamed(ledger.task_id, ledger.seq) in names:
         return "fine:answered", None
-    if own is None and ledger.stream and ledger.entry and _is_held_elsewhere(connection, each, ledger):
+    if own is None and ledger.stream and ledger.entry and (only_say or _is_held_elsewhere(connection, each, ledger)):
         return "fine:elsewhere", None
     return "", managing.repair(
         keys,
@@ -133,12 +144,13 @@ def _judge(connection: Connection, ledger: Ledger, answers: Answers) -> tuple[st
         max_deliveries=connection.settings.max_deliveries,
         stream=own,
         answered_up_to=last,
+        only_say=only_say,
     )
 
 
 def _tell(connection: Connection, ledger: Ledger, service: Service, verdict: str) -> str:
     if not verdict.startswith("fine"):
-        logger.warning("task %s: its command had vanished: %s", ledger.task_id, verdict)
+        logger.warning("task %s: its command, or its result, had vanished: %s", ledger.task_id, verdict)
         own = own_stream(connection, service, ledger.stream)
         connection.client.hset(connection.keys.job(ledger.publish_id), "stream", own or connection.keys.stream(service.command_stream()))
     return verdict

@@ -9,6 +9,7 @@ from typing import Final
 from bridge.connection import Connection
 from bridge.reconciling.jobs import stuck_jobs
 from bridge.reconciling.lost import tasks_without_ledger
+from bridge.reconciling.lost_messages import lost_messages
 from bridge.reconciling.problems import Problem
 from bridge.reconciling.retries import missing_retries
 from bridge.reconciling.states import states_that_disagree
@@ -21,6 +22,7 @@ Check = Callable[[Connection, ReconcilerSettings], Iterator[Problem]]
 CHECKS: Final[tuple[Check, ...]] = (
     services_without_workers,
     overdue_delayed,
+    lost_messages,
     stuck_jobs,
     missing_retries,
     states_that_disagree,

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
+import redis
+
 from bridge.connection import Connection
-from bridge.maintenance import promote_due
+from bridge.maintenance.promoting import promote_due
 from bridge.reconciling.problems import Kind, Problem
 from bridge.reconciling.thresholds import ReconcilerSettings
 from bridge.stream_workers import stream_workers
@@ -96,7 +98,10 @@ def newer_messages(connection: Connection, settings: ReconcilerSettings) -> Iter
 
 
 def _pending(connection: Connection, stream: str, group: str, idle_ms: int) -> Any:
-    return connection.client.xpending_range(stream, group, "-", "+", 100, idle=idle_ms)
+    try:
+        return connection.client.xpending_range(stream, group, "-", "+", 100, idle=idle_ms)
+    except redis.ResponseError:  # no group: nobody was ever there
+        return []
 
 
 def _fields(connection: Connection, stream: str, entry: str) -> dict[str, str]:

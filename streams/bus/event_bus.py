@@ -24,8 +24,9 @@ import redis.asyncio
 
 from streams.bus.backoff import Backoff
 from streams.bus.clients import CONNECTION_ERRORS, connect_async, is_passing
+from streams.bus.entry_ids import just_before
 from streams.bus.messages import EventMessage
-from streams.bus.received import M, Received, just_before
+from streams.bus.received import M, Received
 from streams.bus.replay import BEGINNING, replay
 from streams.bus.sender import Drained, Sender, Sent
 from streams.bus.sending import check_cap, check_size
@@ -93,7 +94,7 @@ class RedisStreamsEventBus:
         try:
             return str(await self.client.xadd(self.keys.stream(stream), fields, maxlen=cap, approximate=True))
         except CONNECTION_ERRORS as exc:
-            raise NotSent(f"a {type(message).__name__} for {stream} may not be there: {type(exc).__name__}: {exc}") from exc
+            raise NotSent(f"a message ({type(message).__name__}) for {stream} may not be there: {type(exc).__name__}: {exc}") from exc
 
     async def send_with_retry(
         self, stream: str, message: EventMessage, max_retries: int = 3, *, idempotency_key: str | None = None, cap: int | None = None

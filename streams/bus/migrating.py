@@ -18,12 +18,14 @@ import redis
 
 from streams.bus import clock
 from streams.bus.codec import decode_json, encode_datetime, printable
+from streams.bus.entry_ids import order_of, time_of
 from streams.bus.functions import FunctionCall
-from streams.bus.received import time_of
 from streams.bus.topology import SERVICES, Keys, Predecessor
 from streams.errors import DecodeError
 
 PAGE: Final = 500
+NO_ENTRY: Final = "0-0"
+"""Stands for the whole of a key."""
 BATCH: Final = 100
 """Entries moved in one step; the server does nothing else meanwhile."""
 
@@ -83,7 +85,7 @@ def plan(client: redis.Redis, *, also_handled: bool = False) -> Iterator[OldEntr
         client: a client of `streams.bus.clients`.
         also_handled: move commands, too, that all of the old groups have read and acknowledged. They were carried out, and would be a second time.
     """
-    return heapq.merge(*(_planned(client, source, also_handled=also_handled) for source in Predecessor.ALL), key=lambda entry: _order(entry.id))
+    return heapq.merge(*(_planned(client, source, also_handled=also_handled) for source in Predecessor.ALL), key=lambda entry: order_of(entry.id))
 
 
 def carry_out(call: Callable[[FunctionCall[int]], int], keys: Keys, entries: Iterable[OldEntry]) -> Migration:
@@ -145,7 +147,10 @@ def _destination(fields: dict[str, str]) -> str:
 
 
 def _planned(client: redis.Redis, source: str, *, also_handled: bool) -> Iterator[OldEntry]:
-    if client.type(source) != "stream":
+    kind = str(client.type(source))
+    if kind != "stream":
+        if kind != "none":
+            yield OldEntry(source, NO_ENTRY, None, f"is no stream, but a {kind}: that is left to people")
         return
     handled = _Handled(client, source)
     for entry_id, fields in _entries(client, source):
@@ -176,11 +181,11 @@ class _Handled:
 
     def __init__(self, client: redis.Redis, source: str) -> None:
         groups: Any = client.xinfo_groups(source)
-        self._delivered = [_order(group["last-delivered-id"]) for group in groups]
+        self._delivered = [order_of(group["last-delivered-id"]) for group in groups]
         self._pending = {entry for group in groups for entry in _pending(client, source, group["name"])}
 
     def has(self, entry_id: str) -> bool:
-        delivered = self._delivered and all(_order(entry_id) <= last for last in self._delivered)
+        delivered = self._delivered and all(order_of(entry_id) <= last for last in self._delivered)
         return bool(delivered) and entry_id not in self._pending
 
 
@@ -189,8 +194,3 @@ def _pending(client: redis.Redis, source: str, group: str) -> Iterator[str]:
     while rows := client.xpending_range(source, group, start, "+", PAGE):
         yield from (str(row["message_id"]) for row in rows)
         start = f"({rows[-1]['message_id']}"  # type: ignore[str-bytes-safe]
-
-
-def _order(entry_id: str) -> tuple[int, int]:
-    milliseconds, _, sequence = entry_id.partition("-")
-    return int(milliseconds), int(sequence)

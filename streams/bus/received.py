@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Generic
 
 from typing_extensions import TypeVar
 
+from streams.bus.entry_ids import time_of
 from streams.bus.messages import EventMessage
 
 M = TypeVar("M", bound=EventMessage, default=EventMessage)
-
-LAST_SECOND = 253_402_300_799
-"""That a datetime can hold."""
-LAST_SEQUENCE = 2**64 - 1
-"""Of the entries of one millisecond."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,23 +41,3 @@ class Received(Generic[M]):
     def at(self) -> datetime:
         """When the server took it, to the millisecond."""
         return time_of(self.id)
-
-
-def time_of(entry_id: str) -> datetime:
-    """When an entry was written; the end of time for an id that somebody chose."""
-    return datetime.fromtimestamp(min(int(entry_id.partition("-")[0]) / 1000, LAST_SECOND), UTC)
-
-
-def just_before(moment: datetime) -> str:
-    """The last possible entry id before a moment; a naive one is taken as UTC."""
-    return f"{_milliseconds(moment) - 1}-{LAST_SEQUENCE}"
-
-
-def last_until(moment: datetime) -> str:
-    """The last possible entry id of a moment's millisecond."""
-    return f"{_milliseconds(moment)}-{LAST_SEQUENCE}"
-
-
-def _milliseconds(moment: datetime) -> int:
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return max(1, round(moment.timestamp() * 1000))

@@ -13,7 +13,8 @@ import redis.asyncio
 
 from streams.bus.backoff import Backoff
 from streams.bus.clients import CONNECTION_ERRORS, is_passing
-from streams.bus.received import M, Received, just_before, last_until
+from streams.bus.entry_ids import just_before, last_until, order_of
+from streams.bus.received import M, Received
 from streams.errors import ServerUnavailable
 
 logger = logging.getLogger(__name__)
@@ -40,9 +41,11 @@ async def replay(
     pages = _following(client, key, since) if follow else _existing(client, key, since)
     end = last_until(until) if isinstance(until, datetime) else until
     given = 0
+    if count == 0:
+        return
     async for rows in pages:
         for entry_id, fields in rows:
-            if (count is not None and given >= count) or (end is not None and _order(entry_id) > _order(end)):
+            if (count is not None and given >= count) or (end is not None and order_of(entry_id) > order_of(end)):
                 return
             yield Received(stream, entry_id, dict(fields), message_type)
             given += 1
@@ -99,9 +102,3 @@ async def _start(client: redis.asyncio.Redis, key: str, since: str | datetime | 
             return BEGINNING
         raise
     return str(info["last-generated-id"])
-
-
-def _order(entry_id: str) -> tuple[int, int]:
-    """An id without a sequence is the whole of its millisecond, as Redis takes the end of a range."""
-    milliseconds, _, sequence = entry_id.partition("-")
-    return int(milliseconds), int(sequence) if sequence else 2**64 - 1

@@ -119,7 +119,7 @@ class Subscription(Generic[M]):
             try:
                 entries = await self._reader.read(free, block_ms=BLOCK_MS)
                 failures = 0
-            except (*CONNECTION_ERRORS, redis.RedisError) as exc:
+            except Exception as exc:  # noqa: BLE001 - whatever it is, listening goes on
                 failures += 1
                 if failures == 1 or failures % 20 == 0:
                     logger.warning("%s: %s: %s; trying again", self, type(exc).__name__, exc)
@@ -142,7 +142,7 @@ class Subscription(Generic[M]):
             await asyncio.sleep(self.terms.lease.total_seconds() / 3)
             try:
                 lost = await self._reader.renew()
-            except (*CONNECTION_ERRORS, redis.RedisError) as exc:
+            except Exception as exc:  # noqa: BLE001 - whatever it is, it is tried again
                 logger.warning("%s: leases aren't renewed: %s: %s", self, type(exc).__name__, exc)
                 continue
             for key in lost & self._handlers.keys():

@@ -84,10 +84,14 @@ def repair(
     max_deliveries: int,
     stream: str | None = None,
     answered_up_to: str = "",
+    only_say: bool = False,
 ) -> FunctionCall[str]:
-    """R13: send an open publish again whose command vanished, on its `stream` (None: the default lane's). Returns `repaired`, `dead_lettered` or `fine:<why>`.
+    """R13: send an open publish again whose command vanished, or its result, on its `stream` (None: the default lane's).
 
     `answered_up_to`: an id of the result stream; the caller has seen that no unacknowledged result up to it is of this publish (`answered`). "" looks at all.
+
+    Returns:
+        `repaired`, `dead_lettered` or `fine:<why>`; with `only_say` `lost` or `result_lost` instead of the first two, and nothing is changed.
     """
     sender = {"schema": "1", "task_id": task_id, "attempt": str(attempt), "publish_id": publish_id, "worker": "reconciler"}
     return FunctionCall(
@@ -100,7 +104,7 @@ def repair(
             callback_stream,
             keys.stream(service.dead_letters),
         ),
-        (publish_id, service.group, results_group, max_deliveries, clock.moment(), answered_up_to, *flat(sender)),
+        (publish_id, service.group, results_group, max_deliveries, clock.moment(), answered_up_to, int(only_say), *flat(sender)),
         verdict,
     )
 

@@ -53,7 +53,9 @@ class DeadReason(StrEnum):
     UNKNOWN_TYPE = "unknown_type"
     """No worker of this service has a handler for its type."""
     OVERSIZE = "oversize"
+    """A field of it is larger than the worker's STREAMS_MAX_MESSAGE_BYTES: a producer that isn't ours has sent it."""
     EXPIRED = "expired"
+    """Its `expires_at` had passed, and no ledger knows of it: a producer that isn't ours has sent it. An expired task's end is REVOKED."""
     UNCERTAIN = "uncertain"
     """An at-most-once command whose outcome isn't known."""
 

@@ -13,13 +13,20 @@ end
 
 -- R3 dispatch. One publish is dispatched once, however often its Celery message is delivered.
 
+-- Where the server doesn't know a group's lag (an unread entry was deleted), so many entries are counted one by one: some milliseconds.
+local COUNTED = 5000
+
 -- Entries of a command stream that no worker has taken up: unread, or handed back. Never more than the stream holds: a server may overestimate the lag.
--- `most`: how many are counted one by one, where the server doesn't know the lag (an unread entry was deleted).
-local function untaken(commands, group, most)
+local function untaken(commands, group)
   local length = redis.call('XLEN', commands)
   local info = group_info(commands, group)
   if not info then return length end
-  local unread = info['lag'] or #redis.call('XRANGE', commands, '(' .. info['last-delivered-id'], '+', 'COUNT', most)
+  local unread = info['lag']
+  if not unread then
+    unread = #redis.call('XRANGE', commands, '(' .. info['last-delivered-id'], '+', 'COUNT', COUNTED)
+    -- More than that: what is done with and not trimmed yet counts too.
+    if unread == COUNTED then unread = math.max(unread, length - info['pending']) end
+  end
   for _, row in ipairs(redis.call('XPENDING', commands, group)[4] or {}) do
     if row[1] == 'handed_back' then unread = unread + tonumber(row[2]) end
   end
@@ -30,7 +37,7 @@ end
 local function full(commands, group, delayed, max)
   local waiting = redis.call('ZCARD', delayed)
   if redis.call('XLEN', commands) + waiting < max then return nil end
-  local backlog = untaken(commands, group, max) + waiting
+  local backlog = untaken(commands, group) + waiting
   return backlog >= max and backlog or nil
 end
 

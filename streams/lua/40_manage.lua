@@ -50,17 +50,19 @@ local function unacknowledged_result(results, group, publish, task_id, seq, afte
   end
 end
 
--- R13: send an open publish again whose command vanished (failover, XDEL by hand) before it gave a result.
+-- R13: send an open publish again whose command vanished (failover, XDEL by hand) before it gave a result, or whose result vanished before it was resolved.
 -- KEYS: job, run, commands, delayed, results, dead letters
--- ARGV: publish, workers' group, bridge's group, max deliveries, moment, id up to which no unacknowledged result is of this publish or '', then `sender`
--- Returns {verdict}: fine:<why> | repaired | dead_lettered
+-- ARGV: publish, workers' group, bridge's group, max deliveries, moment, id up to which no unacknowledged result is of this publish or '',
+-- 1 to only say what would be done, then `sender`
+-- Returns {verdict}: fine:<why> | lost (the command), result_lost (only said) | repaired | dead_lettered
 redis.register_function('csb1_repair', function(keys, args)
   local job, run, commands, delayed, results, dead = unpack(keys)
-  local publish, group, results_group, max, moment, after = unpack(args)
+  local publish, group, results_group, max, moment, after, only_say = unpack(args)
   local phase, winner, entry, task_id, seq, early = unpack(redis.call('HMGET', job, 'phase', 'winner', 'entry', 'task_id', 'seq', 'result_id'))
   if phase ~= 'open' then return { 'fine:closed' } end
   if winner then return { 'fine:resolving' } end
-  if early or redis.call('HEXISTS', run, 'result_id') == 1 then return { 'fine:finished' } end
+  local given = early or redis.call('HGET', run, 'result_id')
+  if given and entry_fields(results, given) then return { 'fine:finished' } end
   if redis.call('ZSCORE', delayed, publish) then return { 'fine:delayed' } end
   if entry then
     local info = group_info(commands, group)
@@ -70,13 +72,16 @@ redis.register_function('csb1_repair', function(keys, args)
   end
   if unacknowledged_result(results, results_group, publish, task_id, seq, after) then return { 'fine:answered' } end
 
+  if only_say == '1' then return { given and 'result_lost' or 'lost' } end
+  redis.call('HDEL', run, 'result_id', 'result_token')
+  redis.call('HDEL', job, 'result_id')
   -- A foreign worker may have run the lost entry: a repair counts as a delivery.
   local runs = redis.call('HINCRBY', run, 'runs', 1)
   local command = cmsgpack.unpack(redis.call('HGET', job, 'command'))
   if runs >= tonumber(max) or at_most_once(command) then
     local failure = redis.call('HGET', run, 'failure') or cjson.encode({ type = 'CommandLost', message = 'the command vanished from its stream', retryable = false })
     local reason = at_most_once(command) and 'uncertain' or 'exhausted'
-    write_dead_letter(dead, results, run, commands, entry or '', command, reason, failure, runs, moment, from(args, 7))
+    write_dead_letter(dead, results, run, commands, entry or '', command, reason, failure, runs, moment, from(args, 8))
     return { 'dead_lettered' }
   end
   redis.call('HSET', job, 'entry', xadd(commands, joined(without(command, { deliveries = 1 }), { 'deliveries', runs })))

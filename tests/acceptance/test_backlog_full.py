@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 from celery import chain, chord, group
 
+from bridge import JobInfo, Stage
 from streams.embedded import EmbeddedServer
 from streams.errors import BacklogFull
 from tests.acceptance.stack import Process, Stack
@@ -54,6 +56,7 @@ def test_what_finds_a_full_stream_waits_as_retry_and_runs_once_in_the_end(stack:
     wait_until(lambda: stack.states(results) == {"DISPATCHED": LIMIT, "RETRY": 8 - LIMIT}, message=lambda: str(stack.states(results)))
     assert LIMIT == stack.redis.xlen(stack.lab.commands)
     refused = next(result for result in results if stack.state(result) == "RETRY")
+    assert Stage.RETRYING is JobInfo.of(refused).stage
     reason = refused.result
     assert isinstance(reason, BacklogFull)
     assert "2 commands wait on mgmt:lab:commands, its max_backlog is 2" in str(reason)
@@ -73,6 +76,28 @@ def test_a_chain_and_a_chord_wait(stack: Stack, celery: Process) -> None:
     stack.start(stack.processes["worker"])
     assert {"value": 2} == stack.get(in_chain)
     assert 3 == stack.get(in_chord)
+
+
+def test_over_the_memory_budget_tasks_wait_too_and_are_told_why(stack: Stack, celery: Process) -> None:
+    stack.start(stack.processes["worker"])
+    stack.redis.set(stack.keys.over_memory, "700 MiB of 512 MiB (STREAMS_MEMORY_MIB)", ex=600)
+    result = stack.send("echo", value=1)
+    stack.wait_for_states([result], "RETRY")
+    assert "the streams are over their memory budget: 700 MiB of 512 MiB (STREAMS_MEMORY_MIB)" in str(result.result)
+    stack.redis.delete(stack.keys.over_memory)
+    assert {"value": 1} == stack.get(result)
+
+
+def test_a_task_that_waits_is_tried_again_ever_more_rarely(stack: Stack, celery: Process) -> None:
+    """No busy loop: each time the wait doubles, up to its limit; the message counts how often."""
+    fillers = [stack.send("echo", value=0) for _ in range(LIMIT)]
+    stack.wait_for_states(fillers, "DISPATCHED")
+    refused = stack.send("echo", value=1)
+    said = re.compile(rf"task {refused.id} isn't dispatched now: .*; tried again in ([\d.]+) s")
+    wait_until(lambda: len(said.findall(celery.log)) >= 4)
+    waits = [float(wait) for wait in said.findall(celery.log)]
+    for wait, full in zip(waits, (0.4, 0.8, 1.0, 1.0), strict=False):
+        assert full / 2 - 0.05 <= wait <= full + 0.05
 
 
 def test_a_task_that_was_put_off_can_be_revoked(stack: Stack, celery: Process) -> None:

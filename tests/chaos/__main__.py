@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import shutil
 import sys
 import tempfile
 import time
@@ -33,6 +34,8 @@ def main(seed: int | None, jobs: int, minutes: float, faults: int | None, server
     seed = secrets.randbelow(1_000_000) if seed is None else seed
     number = round(FAULTS_A_MINUTE * minutes) if faults is None else faults
     where = directory or Path(tempfile.mkdtemp(prefix="chaos-"))
+    if directory is not None and directory.exists() and any(directory.iterdir()):
+        raise click.UsageError(f"{directory} isn't empty: what is left of another run would be judged with this one")
     print(f"seed {seed}: {jobs} jobs and {number} faults in {minutes:g} minutes; logs in {where}", flush=True)
     command = f"make chaos SEED={seed} JOBS={jobs} MINUTES={minutes:g}" + ("" if faults is None else f" FAULTS={faults}")
     report = perform(
@@ -49,6 +52,8 @@ def main(seed: int | None, jobs: int, minutes: float, faults: int | None, server
     print(f"the scorecard is in {output}")
     for line in complaints(report):
         print(line)
+    if report.is_clean and directory is None:
+        shutil.rmtree(where)
     sys.exit(0 if report.is_clean else 1)
 
 

@@ -23,7 +23,7 @@ def stop_with_nothing_in_hand(broker: redis.Redis, celery: Process) -> bool:
         celery: a Celery worker.
     """
     celery.pause()
-    ports = {each.laddr.port for each in psutil.Process(celery.pid).net_connections("tcp4") if each.laddr}
+    ports = {each.laddr.port for each in psutil.Process(celery.pid).net_connections("tcp4")}
     clients: Any = broker.client_list()
     waiting = [each for each in clients if "b" in each["flags"] and int(each["addr"].rpartition(":")[2]) in ports]
     if waiting and all(broker.client_unblock(int(each["id"])) for each in waiting):

@@ -17,7 +17,7 @@ class Violation(StrEnum):
     LOST = "lost"
     """It never came to an end."""
     TWICE = "applied twice"
-    """It was dispatched more often than it was sent, or a second, other outcome came after the first."""
+    """It was dispatched more often than it was sent, or ran more than once though it may run once only, or a second, other outcome came after the first."""
     WRONG = "wrong result"
     """Another value, another error, or another end than it had to have."""
     CANCELLED = "cancel, then SUCCESS"
@@ -51,6 +51,8 @@ class Facts:
     cancel_in_ledger: bool = False
     is_used_up: bool = False
     """There is a dead letter of it, after as many deliveries as there may be."""
+    runs: int = 0
+    """How often its handler was entered."""
     redrives: int = 0
     """How often it was redriven."""
 
@@ -87,7 +89,8 @@ def _judge(job: Job, facts: Facts, *, excused: bool) -> Judged:
     violations = []
     if facts.status == "SUCCESS" and (facts.cancel_in_ledger or {"accepted", "flagged"} & set(facts.cancel_answers)):
         violations.append(Violation.CANCELLED)
-    if facts.publishes > job.most_publishes + facts.redrives or len(facts.other_ends) > 1 + facts.redrives:
+    ran_again = job.most_runs is not None and facts.runs > job.most_runs
+    if facts.publishes > job.most_publishes + facts.redrives or len(facts.other_ends) > 1 + facts.redrives or ran_again:
         violations.append(Violation.TWICE)
     if facts.status not in ENDED and not excused:
         violations.append(Violation.LOST)
@@ -104,7 +107,7 @@ def _verdict(job: Job, facts: Facts) -> Verdict | None:
     match facts.status:
         case "SUCCESS" if job.outcome is not Outcome.FAILURE and facts.value == job.value and facts.publishes >= max(1, job.fewest_publishes):
             return Verdict.SUCCEEDED
-        case "FAILURE" if job.outcome is Outcome.FAILURE and facts.error in job.errors:
+        case "FAILURE" if job.outcome in {Outcome.FAILURE, Outcome.ONCE} and facts.error in job.errors:
             return Verdict.FAILED
         case "REVOKED" if job.outcome is Outcome.CANCELLABLE:
             return Verdict.REVOKED

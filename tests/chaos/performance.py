@@ -71,7 +71,17 @@ def _report(stack: ChaosStack, driver: Driver, directory: Path, *, seed: int, se
         "machine": f"{os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}",
         "server": f"{server.get('server_name', 'redis')} {server.get('valkey_version') or server['redis_version']}",
         "faults_seconds": seconds,
-        "judged": judge(driver.units, facts_of(stack, driver.outcomes, ids, cancel_answers=happened.cancel_answers, redrives=happened.redrives)),
+        "judged": judge(
+            driver.units,
+            facts_of(
+                stack,
+                driver.outcomes,
+                ids,
+                cancel_answers=happened.cancel_answers,
+                redrives=happened.redrives,
+                runs=Counter(run.task_id for run in driver.run_log.runs),
+            ),
+        ),
         "units": Counter(unit.kind for unit in driver.units),
         "struck": happened.struck,
         "orphan_processes": _settled(lambda: orphan_jobs(stack, driver.run_log) + orphans(stack)),

@@ -14,6 +14,7 @@ WELL = Facts("SUCCESS", value=7, publishes=1, other_ends=("SUCCESS",))
 FAILING = replace(JOB, outcome=Outcome.FAILURE, errors=("RemoteError",))
 FAILED = Facts("FAILURE", error="RemoteError", publishes=1, other_ends=("FAILURE",))
 CANCELLED = replace(JOB, outcome=Outcome.CANCELLABLE, fewest_publishes=0)
+ONCE = replace(JOB, outcome=Outcome.ONCE, errors=("UncertainOutcome",), most_runs=1)
 REVIVED = replace(JOB, operator=Operator.REDRIVE)
 
 
@@ -33,6 +34,8 @@ def judged(job: Job, facts: Facts) -> Judged:
         (JOB, replace(FAILED, error="PoisonCommand", is_used_up=True), Verdict.USED_UP),
         (replace(JOB, task=Task.INSISTING, most_publishes=3), replace(WELL, publishes=3), Verdict.SUCCEEDED),
         (REVIVED, replace(WELL, publishes=2, other_ends=("FAILURE", "SUCCESS"), redrives=1), Verdict.SUCCEEDED),
+        (ONCE, replace(WELL, runs=1), Verdict.SUCCEEDED),
+        (ONCE, replace(FAILED, error="UncertainOutcome", runs=1), Verdict.FAILED),
     ],
 )
 def test_what_is_as_it_should_be(job: Job, facts: Facts, verdict: Verdict) -> None:
@@ -56,6 +59,8 @@ def test_what_is_as_it_should_be(job: Job, facts: Facts, verdict: Verdict) -> No
         (CANCELLED, replace(WELL, cancel_answers=("flagged",)), Violation.CANCELLED),
         (CANCELLED, replace(WELL, cancel_in_ledger=True), Violation.CANCELLED),
         (REVIVED, replace(FAILED, error="DeadLettered", is_used_up=True, redrives=1), Violation.WRONG),
+        (ONCE, replace(WELL, runs=2), Violation.TWICE),
+        (ONCE, replace(FAILED, runs=1), Violation.WRONG),
         (REVIVED, replace(WELL, publishes=3, redrives=1), Violation.TWICE),
         (REVIVED, Facts("DEAD_LETTERED", publishes=1), Violation.LOST),
     ],

@@ -25,6 +25,8 @@ class Outcome(StrEnum):
     FAILURE = "failure"
     CANCELLABLE = "cancellable"
     """REVOKED or SUCCESS: what the cancel was answered decides."""
+    ONCE = "at most once"
+    """SUCCESS after one run, or FAILURE with UncertainOutcome after one or none."""
 
 
 class Operator(StrEnum):
@@ -43,6 +45,7 @@ class Task(StrEnum):
     RETRIED = "chaos.retried"
     TOTAL = "chaos.total"
     PARKING = "chaos.parking"
+    ONCE = "chaos.once"
 
 
 class CancelBy(StrEnum):
@@ -72,6 +75,8 @@ class Job:
     most_publishes: int = 1
     """How often it may be dispatched: once, and once more for each retry by Celery; each redrive that was made comes on top."""
     fewest_publishes: int = 1
+    most_runs: int | None = None
+    """How often it may run, where that is said."""
     operator: Operator | None = None
     """What is done with its dead letter."""
 
@@ -110,6 +115,7 @@ class Planner:
             self._chord: 9,
             self._flaky: 9,
             self._long: 12,
+            self._once: 6,
             self._cancelled: 10,
             self._cancelled_chain: 4,
             self._insisting: 6,
@@ -152,6 +158,11 @@ class Planner:
 
     def _long(self, at: float) -> Unit:
         return Unit("long", at, (self._job("long", how={"seconds": round(self._random.uniform(*LONG_SECONDS), 1)}),))
+
+    def _once(self, at: float) -> Unit:
+        how = {"seconds": round(self._random.uniform(0, LONG_SECONDS[0]), 1)}
+        job = self._job("once", task=Task.ONCE, outcome=Outcome.ONCE, errors=("UncertainOutcome",), most_runs=1, how=how)
+        return Unit("at most once", at, (job,))
 
     def _linked(self, at: float) -> Unit:
         return Unit("with a link", at, (self._job("linked"),), link=self._job("link"))

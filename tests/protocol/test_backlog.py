@@ -65,6 +65,20 @@ def test_it_is_counted_when_the_server_does_not_know_the_lag(scene: Scene) -> No
     assert "sent" == verdict(scene, limit=4)
 
 
+def test_a_long_stream_whose_lag_is_not_known_is_estimated(scene: Scene) -> None:
+    """Counting it would hold up the server at each dispatch."""
+    entries = []
+    for _ in range(6):
+        pipe = scene.client.pipeline(transaction=False)
+        for _ in range(1_000):
+            pipe.xadd(scene.commands, {"n": "1"})
+        entries += pipe.execute()
+    scene.client.xreadgroup(scene.service.group, "W1", {scene.commands: ">"}, count=100)
+    scene.client.xdel(scene.commands, entries[-2])
+    assert "full" == verdict(scene, limit=5_899)
+    assert "sent" == verdict(scene, limit=5_900)
+
+
 def test_a_known_publish_is_a_duplicate_also_when_it_is_full(scene: Scene) -> None:
     fill(scene, 3)
     assert "duplicate" == scene.dispatch("f0", task="tf0", max_backlog=3).verdict

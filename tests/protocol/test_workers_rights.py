@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 import pytest
@@ -16,6 +17,8 @@ from streams.jobs.messages import ResultStatus
 from streams.jobs.orders import Order, OrderKind
 from tests.protocol.dead_scene import DeadScene
 from tests.protocol.test_announce import announce
+from workers.housekeeping import Housekeeping
+from workers.settings import WorkerSettings
 
 COMMANDS = "hget hset hmget hincrby hexists hdel hsetnx exists persist pexpire xpending xadd xack xclaim xautoclaim xrange xreadgroup zadd"
 
@@ -107,3 +110,10 @@ def test_it_cant_decide_about_dead_letters(scene: DeadScene, worker: DeadScene) 
             step()
     assert scene.job("p3") == {}
     assert scene.job("p2")["phase"] == "parked"
+
+
+def test_a_worker_can_ask_which_of_its_jobs_have_ended(scene: DeadScene, worker: DeadScene, tmp_path: Path) -> None:
+    scene.dispatch("open")
+    settings = WorkerSettings(streams_prefix=scene.keys.prefix, jobs_dir=tmp_path, artifacts_url=str(tmp_path))
+    house = Housekeeping(scene.service, settings)
+    assert [False, True] == [house._run_has_ended(worker.client, publish) for publish in ("open", "gone")]

@@ -39,7 +39,7 @@ def _chosen(function: F) -> F:
     """The options of what changes something."""
     for option in (
         click.argument("ids", nargs=-1, metavar="[ID]..."),
-        click.option("--all", "everything", is_flag=True, help="All that the filters let through."),
+        click.option("--all", "everything", is_flag=True, help="All that the filters let through, and that there is something to be done with."),
         click.option("--dry-run", is_flag=True, help="Only say what would be done."),
     ):
         function = option(function)
@@ -153,9 +153,9 @@ def purge_(ctx: click.Context, /, *, ids: tuple[str, ...], everything: bool, dry
 
 
 def _newest_or_named(letters: Sequence[Letter], ids: Iterable[str]) -> list[Letter]:
-    """What is to be redriven: one of the same task is enough, unless it is named itself."""
+    """What is to be redriven: one of the same task is enough, unless it is named itself; and of all, what isn't settled."""
     named, newest = set(ids), {letter.id for letter in newest_of_each(letters)}
-    return [letter for letter in letters if letter.id in named or letter.id in newest]
+    return [letter for letter in letters if letter.id in named or (letter.id in newest and (named or not letter.is_settled))]
 
 
 def _filter(ids: Iterable[str], services: tuple[str, ...], **filters: Any) -> Filter:
@@ -185,7 +185,7 @@ def _each(
     missing = set(ids) - {letter.id for letter in found} - {letter.task_id for letter in found}
     done = [do(letter) for letter in choose(found)]
     for each in done:
-        click.echo(f"{'' if each.done else 'not '}{each.letter.service.name} {each.letter.id}: {each.words}")
+        click.echo(_printable(f"{'' if each.done else 'not '}{each.letter.service.name} {each.letter.id}: {each.words}"))
     for id_ in sorted(missing):
         click.echo(f"not {id_}: no dead letter of that id, and none of a task of that id", err=True)
     click.echo(f"{sum(each.done for each in done)} of {len(done) + len(missing)}")
@@ -208,9 +208,9 @@ def _print_table(letters: list[Letter]) -> None:
 
     click.secho(line(header), bold=True)
     for letter, row in zip(letters, rows, strict=True):
-        click.echo(line(row))
+        click.echo(_printable(line(row)))
         first_line = next(iter(letter.error.message.splitlines()), "")
-        click.secho(f"    {letter.task_id}  {letter.error.type}: {first_line}"[:SHOWN_LINE_CHARS], dim=True)
+        click.secho(_printable(f"    {letter.task_id}  {letter.error.type}: {first_line}"[:SHOWN_LINE_CHARS]), dim=True)
 
 
 def _reason(letter: Letter) -> str:
@@ -233,7 +233,12 @@ def _described(letter: Letter) -> str:
         f"{error.module + '.' if error.module else ''}{error.type}: {error.message}",
     ]
     lines += [error.traceback.rstrip()] if error.traceback else []
-    return "\n".join([*lines, "", _next_step(letter)])
+    return _printable("\n".join([*lines, "", _next_step(letter)]))
+
+
+def _printable(text: str) -> str:
+    """Without what a worker may have written to steer a terminal, and without bytes that are no text."""
+    return "".join(char if char.isprintable() or char in "\n\t" else ascii(char)[1:-1] for char in text)
 
 
 def _fate(letter: Letter) -> str:

@@ -238,3 +238,16 @@ def test_a_server_that_is_away_is_not_asked(make_app: MakeApp) -> None:
     app = make_app(url="redis://127.0.0.1:1/0")
     assert check_configuration(app) == []
     assert not Connection.of(app).servers_checked
+
+
+def test_a_limit_of_a_stream_that_there_is_not(make_app: MakeApp) -> None:
+    limits = {"backtesting": {"max_backlog": 5}, "mgmt:freqai:commands": {"max_backlog": 5}, "*": {"cap": 500}}
+    assert [] == found(make_app({"stream_limits": limits}))
+    finding = only(make_app({"stream_limits": limits | {"backtestin": {"max_backlog": 5}}}))
+    assert ("warn", "STREAMS_LIMITS", "backtestin") == (finding.severity.value, finding.setting, finding.found)
+
+
+def test_a_task_is_put_off_for_longer_than_its_message_is_waited_for(make_app: MakeApp) -> None:
+    timeout = {"broker_transport_options": {"visibility_timeout": 50}}
+    assert ("warn", "BRIDGE_BACKLOG_RETRY_MAX_SECONDS") in found(make_app(**timeout))
+    assert [] == found(make_app({"backlog_retry_max_seconds": 40.0}, **timeout))

@@ -143,6 +143,14 @@ def test_a_command_that_was_carried_out_isnt_a_second_time_unless_asked_for(own_
     assert sorted(numbers(old, f"{PREFIX}{COMMANDS}")) == [0, 1, 2, 3]
 
 
+def test_a_key_that_is_no_stream_is_listed(own_server: EmbeddedServer, old: redis.Redis) -> None:
+    old.rpush("bot_events", "filled")
+    add(old, "system_events", 1)
+    done = run(own_server)
+    assert (done.returncode, numbers(old, f"{PREFIX}{EVENTS}")) == (1, [1])
+    assert "is no stream, but a list" in done.stdout
+
+
 def test_without_old_streams_there_is_nothing_to_do(own_server: EmbeddedServer, old: redis.Redis) -> None:
     done = run(own_server)
     assert (done.returncode, done.stdout) == (0, "The old streams are empty: there is nothing to move.\n")

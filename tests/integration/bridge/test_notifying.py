@@ -182,6 +182,16 @@ def test_the_secrets_of_a_url_are_in_no_log(started: Any, receiver: Receiver, ca
     assert "hunter2" not in repr(BridgeSettings(notify_urls=receiver.url))
 
 
+def test_each_of_several_urls_gets_the_message(started: Any, receiver: Receiver) -> None:
+    second = Receiver()
+    try:
+        started(notify_urls=f" {receiver.url}?+X-Tags=a,b ,\n{second.url},", notify_every_seconds=0)
+        notifying.tell(failed(1))
+        wait_until(lambda: receiver.messages and second.messages)
+    finally:
+        second.close()
+
+
 def test_a_word_that_is_no_occasion_names_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NOTIFY_ON", "failed, critical")
     assert BridgeSettings.load().notify_on == (Occasion.FAILED, Occasion.CRITICAL)

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from celery import Celery
 
-from bridge import StreamTask, connect
+from bridge import StreamTask, connect, instrumentation
 from bridge.connection import Connection
+from bridge.maintenance.reconciling import reconcile
 from bridge.reconciling import Kind, Problem, find_problems, repair
 from bridge.reconciling.thresholds import ReconcilerSettings
 from bridge.settings import BridgeSettings
@@ -298,6 +299,57 @@ def test_a_task_whose_job_is_gone_with_its_server(connection: Connection, scene:
     backend.store_result("t-known", None, "DISPATCHED")
     assert {problem.what for problem in found(connection, Kind.JOB_LOST, slow=True)} == {"task t-dispatched", "task t-started"}
     assert found(connection, Kind.JOB_LOST) == []  # only when somebody asks
+
+
+def test_a_command_is_gone_from_its_stream(connection: Connection, scene: Scene) -> None:
+    scene.dispatch()
+    assert found(connection, Kind.COMMAND_LOST) == []
+    scene.client.delete(scene.commands)
+    (problem,) = found(connection, Kind.COMMAND_LOST)
+    assert problem.what == "task t1"
+    assert scene.client.xlen(scene.commands) == 0, "a look changes nothing"
+    assert repair(problem).words == "repaired"
+    assert found(connection, Kind.COMMAND_LOST) == []
+    assert scene.entries(scene.commands)[0][1]["publish_id"] == "p1"
+
+
+def test_a_result_is_gone_before_anybody_resolved_it(connection: Connection, scene: Scene) -> None:
+    delivery, token = scene.started()
+    scene.finish(delivery, token)
+    assert found(connection, Kind.RESULT_LOST) == []
+    scene.client.delete(scene.results)
+    scene.client.xgroup_create(scene.results, MANAGEMENT_CONSUMERS, id="0", mkstream=True)
+    (problem,) = found(connection, Kind.RESULT_LOST)
+    assert repair(problem).words == "repaired"
+    assert scene.finish(delivery, token) == "lost", "its worker, asked again, doesn't think that the result is there"
+    again = scene.read("W2")
+    scene.finish(again, scene.take_up(again).token)
+    scene.close()
+    assert scene.job()["phase"] == "closed"
+
+
+def test_a_cancel_is_answered_although_the_result_was_lost(connection: Connection, scene: Scene) -> None:
+    delivery, token = scene.started()
+    scene.finish(delivery, token)
+    scene.client.delete(scene.results)
+    assert scene.cancel() == "accepted"
+    (problem,) = found(connection, Kind.RESULT_LOST)
+    repair(problem)
+    assert scene.take_up(scene.read("W2")).verdict == "cancelled"
+
+
+def test_upkeep_repairs_what_it_may_and_counts_the_rest(connection: Connection, scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RECONCILE_SETTLE_SECONDS", "0")
+    delivery, token = scene.started()
+    scene.retry_later(delivery, token)
+    scene.dispatch("p2", task="t2")
+    scene.client.hset(scene.keys.job("p2"), "ctx", json.dumps({"id": "t2", "task": "lab.run"}))
+    scene.client.hset(scene.keys.job("p1"), "ctx", json.dumps({"id": "t1", "task": "lab.run"}))
+    assert reconcile(connection) == {"no_worker": 1}
+    assert connection.app.AsyncResult("t2").state == "DISPATCHED"
+    assert scene.client.zcard(scene.delayed) == 0
+    assert instrumentation.FINDINGS.labels("no_worker")._value.get() == 1
+    assert instrumentation.FINDINGS.labels("delayed_overdue")._value.get() == 0
 
 
 def test_one_repair_that_fails_says_so(connection: Connection) -> None:

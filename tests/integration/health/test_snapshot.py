@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from streams.bus.clients import connect
 from streams.bus.clock import utc_now
 from streams.bus.codec import encode_json
-from streams.bus.topology import MANAGEMENT_CONSUMERS
+from streams.bus.topology import MANAGEMENT_CONSUMERS, Service
 from streams.health import Snapshot, collect_stream_metrics
 from streams.health.life import SignsOfLife
 from streams.health.recent import KEPT, RecentJob, percentile, remember, times
@@ -130,6 +131,21 @@ def test_what_says_that_a_consumer_is_alive(idle: float, renewed: float | None, 
     clients = [] if connected is None else [{"name": "c1", "idle": str(connected)}, {"name": "c1", "idle": "900"}, {"name": "", "idle": "0"}]
     life = SignsOfLife.read({"broken": "no JSON"}, clients, now=0.0)
     assert life.of("c1", idle_seconds=idle, renewed_ago_seconds=renewed, lease_seconds=2.0) == expected
+
+
+def test_what_waits_on_the_lanes_of_a_service_waits_for_its_workers_together(lab: Any) -> None:
+    laned = Service.named("laned", lanes=("urgent", "normal"))
+    urgent, normal = (lab.keys.stream(name) for name in laned.command_streams)
+    lab.join(stream=urgent, group=laned.group)
+    lab.join(stream=normal, group=laned.group)
+    seconds, _ = lab.client.time()
+    lab.client.xadd(normal, {"n": "0"}, id=f"{(seconds - 100) * 1000}-0")
+    lab.add(2, normal)
+    lab.add(3, urgent)
+    lab.client.xreadgroup(laned.group, "w1", {urgent: ">"}, count=1)
+    (service,) = collect_stream_metrics(replace(lab.deployment, services=(laned,))).services
+    assert (service.waiting, service.running, service.workers) == (Lag.exactly(5), 1, 1)
+    assert 100 <= (service.oldest_waiting_seconds or 0) < 160
 
 
 def test_delayed_and_overdue_commands_are_counted(lab: Any) -> None:

@@ -156,6 +156,24 @@ async def test_a_handler_that_fails_is_called_again_as_the_next_delivery(bus: Re
     assert streams.dead_letters() == []
 
 
+async def test_the_server_counts_each_delivery(bus: RedisStreamsEventBus, streams: Streams) -> None:
+    """So that one consumer's failures count at the next, too."""
+    seen = Seen(fails=1, seconds=0.5)
+    await bus.subscribe(STREAM, GROUP, seen, message_type=Event, backoff=SOON)
+    await bus.publish(STREAM, event(1))
+    await async_wait_until(lambda: seen.deliveries == [(1, 1), (1, 2)] and seen.running == 1)
+    assert [count for _, count in streams.pending()] == [2]
+
+
+async def test_a_next_delivery_waits_for_its_turn(bus: RedisStreamsEventBus, streams: Streams) -> None:
+    seen = Seen(fails=1, seconds=0.1)
+    await bus.subscribe(STREAM, GROUP, seen, message_type=Event, backoff=SOON)
+    for n in range(5):
+        await bus.publish(STREAM, event(n))
+    await async_wait_until(lambda: sorted(seen.finished) == list(range(5)))
+    assert seen.most == 1
+
+
 async def test_after_its_last_delivery_a_message_is_a_dead_letter(bus: RedisStreamsEventBus, streams: Streams, prefix: str) -> None:
     seen = Seen(fails=9)
     await bus.subscribe(STREAM, GROUP, seen, message_type=Event, backoff=SOON)
