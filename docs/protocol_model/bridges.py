@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from docs.protocol_model.operators import release
 from docs.protocol_model.state import (
     CLOSED,
     DEAD_LETTERED,
@@ -138,15 +139,18 @@ def _close(s: State, c: Config, one: Resolving, outcome: str) -> State:
         return s
     if not c.has("tombstone"):
         return s._replace(ledgers=s.ledgers - {ledger})
+    outcome = ledger.came or outcome
     waits = outcome == RETRY and c.has("retrying") and (find(s, c, one.publish + "+") is None or not c.has("early child"))
     return s.put(ledger, ledger._replace(phase=CLOSED, outcome=outcome, retrying=waits))
 
 
 def _park(s: State, c: Config, one: Resolving) -> State:
-    """R15: not its end. The result is kept in the ledger."""
+    """R15: not its end. The result is kept in the ledger. A revoke that came too late for R10 is obeyed now."""
     kept = next((result.status for result in s.results if result.id == one.result), "dead")
     s = s._replace(results=frozenset(result for result in s.results if result.id != one.result))
     ledger = find(s, c, one.publish)
     if ledger is None or ledger.phase == PARKED or ((ledger.phase != OPEN or ledger.winner != one.result) and c.has("park once")):
         return s
+    if c.has("late revoke") and s.flag and (lineage(ledger.publish), s.flag) not in s.pardons:
+        return release(s, c, ledger, cancelled=True)
     return s.put(ledger, ledger._replace(phase=PARKED, kept=kept))

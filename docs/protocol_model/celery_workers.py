@@ -2,7 +2,22 @@
 
 from __future__ import annotations
 
-from docs.protocol_model.state import CLOSED, FAILURE, Config, Ledger, State, Step, Steps, Storing, find, lineage, retries, send_command, send_result
+from docs.protocol_model.state import (
+    FAILURE,
+    OPEN,
+    RETRY,
+    Config,
+    Ledger,
+    State,
+    Step,
+    Steps,
+    Storing,
+    find,
+    lineage,
+    retries,
+    send_command,
+    send_result,
+)
 from docs.protocol_model.task_state import put_state
 
 CELERY = "celery"
@@ -11,16 +26,7 @@ CELERY = "celery"
 def steps(s: State, c: Config) -> Steps:
     """What Celery workers and the broker may do."""
     for publish in s.broker:
-        taken = s._replace(broker=s.broker - {publish})
-        ledger, after = dispatch(taken, c, publish)
-        yield Step(f"R3 dispatch {publish}", after._replace(storing=after.storing | {Storing(CELERY, publish, ledger.seq)}))
-        if s.faults and "celery dies" in c.may and not c.has("acknowledge"):
-            yield Step(f"a Celery worker dies before it dispatches {publish}", taken.fault(), fair=False)
-        if s.faults and "message is lost" in c.may and retries(publish):
-            yield Step(f"the message of {publish} is lost", taken.fault()._replace(lost=s.lost | {publish}), fair=False)
-        parent = find(s, c, publish[:-1])
-        if s.faults and "payload fails" in c.may and parent is not None and parent.phase == CLOSED and find(s, c, publish) is None:
-            yield Step(f"the payload of {publish} can't be built: FAILURE by Celery itself", _fails(taken.fault(), publish), fair=False)
+        yield from _take(s._replace(broker=s.broker - {publish}), c, publish)
     for one in s.storing:
         done = s._replace(storing=s.storing - {one})
         yield Step(f"put_state(DISPATCHED) of {one.publish}", put_state(done, c, one.publish, one.seq, "DISPATCHED"))
@@ -31,6 +37,20 @@ def steps(s: State, c: Config) -> Steps:
         for publish in s.born:
             if publish not in s.broker and publish in s.sent:
                 yield Step(f"the broker delivers {publish} again", s.fault()._replace(broker=s.broker | {publish}), fair=False)
+
+
+def _take(s: State, c: Config, publish: str) -> Steps:
+    if publish in s.failed:
+        yield Step(f"the payload of {publish} can't be built, again", s)
+        return
+    ledger, after = dispatch(s, c, publish)
+    yield Step(f"R3 dispatch {publish}", after._replace(storing=after.storing | {Storing(CELERY, publish, ledger.seq)}))
+    if s.faults and "celery dies" in c.may and not c.has("acknowledge"):
+        yield Step(f"a Celery worker dies before it dispatches {publish}", s.fault(), fair=False)
+    if s.faults and "message is lost" in c.may and retries(publish):
+        yield Step(f"the message of {publish} is lost", s.fault()._replace(lost=s.lost | {publish}), fair=False)
+    if s.faults and "payload fails" in c.may and publish not in s.born:
+        yield from _fail(s.fault(), c, publish)
 
 
 def dispatch(s: State, c: Config, publish: str) -> tuple[Ledger, State]:
@@ -60,9 +80,23 @@ def no_longer_kept(s: State, parent: str) -> State:
     return s
 
 
-def _fails(s: State, publish: str) -> State:
-    """Celery's own tracer ends a task in phase 1: no ledger, no mark. (That RETRY may be stored after it is a race of Celery's own, and left out.)"""
-    return s._replace(cell=(publish, FAILURE), born=(*s.born, publish), ended=s.ended | {(publish, FAILURE)}, parts=s.parts | {publish})
+def _fail(s: State, c: Config, publish: str) -> Steps:
+    """Celery's own tracer ends a retry in phase 1: no ledger, no mark. Then the parent is told, unless the Celery worker dies before that.
+
+    That RETRY of the parent may be stored after it is a race of Celery's own, and left out.
+    """
+    parent = find(s, c, publish[:-1])
+    if parent is None or (parent.phase == OPEN and s.cell != (parent.publish, RETRY)):
+        return
+    s = s._replace(
+        cell=(publish, FAILURE), born=(*s.born, publish), failed=s.failed | {publish}, ended=s.ended | {(publish, FAILURE)}, parts=s.parts | {publish}
+    )
+    yield Step(f"the payload of {publish} can't be built: FAILURE by Celery itself, which dies over it", s, fair=False)
+    if parent.phase == OPEN:
+        s = s.put(parent, parent._replace(came=FAILURE))
+    elif parent.retrying:
+        s = s.put(parent, parent._replace(retrying=False, outcome=FAILURE))
+    yield Step(f"the payload of {publish} can't be built: FAILURE by Celery itself", s, fair=False)
 
 
 def settle(s: State, c: Config) -> Steps:

@@ -16,6 +16,8 @@ def _each_publish_ends(s: State, c: Config) -> str:
             return f"I1 the ledger of {ledger.publish} stays open"
         if ledger.phase == PARKED and (ledger.released or any(one == ledger.publish for one, _ in s.ended)):
             return f"I1 {ledger.publish} is parked again after its end"
+        if ledger.phase == PARKED and s.flag and (lineage(ledger.publish), s.flag) not in s.pardons:
+            return f"I6 {ledger.publish} was revoked, and is parked"
         if ledger.retrying and (ledger.publish + "+") in s.born:
             return f"I8 {ledger.publish} is kept for its retry for ever, which was dispatched"
     for publish in s.sent:

@@ -48,6 +48,7 @@ RULES: Final = {
     "not retried": Rule("S6", "Celery doesn't retry an uncertain outcome", "at most once"),
     "part waits": Rule("R15", "a parked publish's chord part isn't counted", "park"),
     "park once": Rule("R15", "parked is what is open and was won by this result", "discard"),
+    "late revoke": Rule("R15", "what was revoked while its result was being resolved isn't parked", "park or revoke"),
     "sent again": Rule("R16", "a released publish is won by its result as it is sent again", "discard"),
     "for good": Rule("R16", "a released publish isn't parked again", "discard"),
     "parked only": Rule("R16", "released is what is parked", "park"),
@@ -74,7 +75,7 @@ SCENARIOS: Final = {
     "cancel": _scenario("revoke, bridge dies, worker dies, bridge pauses", workers=TWO, asks=2, faults=2),
     "cancel a retry": _scenario("revoke, worker dies, expiry", endings=("ok", "fail"), retries=1, asks=1),
     "lost retry": _scenario("message is lost, long wait, bridge dies", endings=("fail",), bridges=BRIDGES, retries=1, faults=2),
-    "payload": _scenario("payload fails, redrive, bridge dies", endings=("again",), retries=1, asks=1, faults=2),
+    "payload": _scenario("payload fails, redrive, bridge dies", endings=("again",), bridges=BRIDGES, retries=1, asks=1, faults=2, tries=1),
     "repair": _scenario("command is lost, worker dies, pause", endings=("ok", "fail"), workers=TWO, faults=2),
     "at most once": _scenario(
         "worker dies, stop, expiry, pause, command is lost", endings=("ok", "again"), workers=TWO, retries=1, faults=2, at_most_once=True

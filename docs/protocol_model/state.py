@@ -28,6 +28,8 @@ class Ledger(NamedTuple):
     """The status of the result that R15 keeps."""
     retrying: bool = False
     """In `jobs:retrying`, without a TTL."""
+    came: str = ""
+    """How its retry ended, if that was without R3 and before R9 of this one."""
     runs: int = 0
     token: int = 0
     entries: int = 0
@@ -126,6 +128,9 @@ class State(NamedTuple):
     parts: frozenset[str] = frozenset()
     redriven: frozenset[tuple[str, str]] = frozenset()
     lost: frozenset[str] = frozenset()
+    """Messages."""
+    failed: frozenset[str] = frozenset()
+    """Retries that ended without R3; each copy of their messages does."""
     broken: str = ""
 
     def breaks(self, words: str) -> State:

@@ -96,6 +96,8 @@ def end_run(world: World, delivery: Delivery, token: str, ending: str, pick: Ran
         verdict, good = scene.hand_back(delivery, token), "handed_back"
         if verdict == good:
             world.runs[publish] -= 1
+            counted = int(scene.run(publish)["runs"])
+            world.require(counted >= world.runs[publish], "I5", f"{counted} runs of {publish} are counted, of {world.runs[publish]}")
     elif ending == "again":
         delay = LONG if pick.random() < 0.3 else timedelta(0)
         verdict, good = scene.retry_later(delivery, token, delay=delay, max_deliveries=world.rules.max_deliveries), "delayed"

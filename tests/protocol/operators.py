@@ -89,6 +89,8 @@ def _sent(world: World, letter: str, publish: str, new: str, seq: int, seen: See
     world.require(not live, "I9", f"{publish} is redriven while {live} is live")
     ended = {state for other in kin for state in world.decided.get(other, ())}
     world.require(ended <= {"FAILURE"}, "I9", f"{publish} is redriven, and its lineage has ended with {ended}")
+    flag = world.scene.client.exists(world.scene.keys.cancel_flag(task_of(publish)))
+    world.require(flag or not world.revokes[task_of(publish)], "I6", f"the redrive of {publish} takes the flag away that others are to see")
     world.number(new, seq)
     world.redriven[letter] = new
     world.pardons[publish[0]] = world.revokes[task_of(publish)]

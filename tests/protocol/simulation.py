@@ -224,7 +224,7 @@ class Simulation:
 
     def release(self, pick: Random) -> None:
         known = sorted(self.world.parked) or sorted(self.world.seqs)
-        if known:
+        if self.world.parked or (known and pick.random() < 0.1):
             operators.release(self.world, pick.choice(known))
 
     def lose_message(self, pick: Random) -> None:
@@ -268,8 +268,8 @@ class Simulation:
         "reap": (0, 0, 1, 3),
         "redrive": (0, 1, 3),
         "release": (0, 0, 1),
-        "lose_message": (0, 0, 1, 3),
-        "fail_before_dispatch": (0, 0, 1, 3),
+        "lose_message": (0, 0, 2, 5),
+        "fail_before_dispatch": (0, 0, 2, 5),
         "look_after_retries": (0, 1),
     }
 
