@@ -321,6 +321,36 @@ def parked(snapshot: Snapshot, thresholds: Thresholds) -> Iterator[Reason]:
         )
 
 
+def findings(snapshot: Snapshot, thresholds: Thresholds) -> Iterator[Reason]:
+    """What the reconciler found and couldn't repair."""
+    for kind, count in sorted(snapshot.findings.items()):
+        if thresholds.findings and count >= thresholds.findings:
+            yield Reason(
+                kind="findings",
+                level=Level.DEGRADED,
+                where=kind,
+                what=f"the reconciler found {count:,} and couldn't repair them",
+                value=count,
+                threshold=thresholds.findings,
+                to_type=f"{LOOK} doctor",
+            )
+
+
+def upkeep(snapshot: Snapshot, _: Thresholds) -> Iterator[Reason]:
+    """A work of upkeep failed when it was done last."""
+    for work in snapshot.upkeep:
+        if work.error:
+            yield Reason(
+                kind="upkeep",
+                level=Level.DEGRADED,
+                where=work.name,
+                what=f"it failed: {work.error}",
+                value=work.age_seconds,
+                threshold=None,
+                to_type="the log of the bridges (or of the worker that runs beat's tasks) says more; it is done again by itself",
+            )
+
+
 # ----------------------------------------------------------------------------------------------------------------------------------------- server
 
 
@@ -445,6 +475,8 @@ RULES: Final[tuple[Rule, ...]] = (
     deliveries,
     dead_letters,
     parked,
+    findings,
+    upkeep,
     lag_unknown,
     stream_size,
 )
