@@ -10,7 +10,7 @@ import pytest
 
 from bridge import PoisonCommand
 from bridge.connection import Connection
-from bridge.reaping import reap_silent
+from bridge.maintenance.reaping import reap_silent
 from streams.bus.topology import SERVICES, add_service
 from tests.acceptance.stack import LAB, Stack
 from tests.waiting import wait_until

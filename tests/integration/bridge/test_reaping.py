@@ -10,7 +10,7 @@ from celery import Celery
 
 from bridge import connect
 from bridge.connection import Connection
-from bridge.reaping import PAGE, reap_silent
+from bridge.maintenance.reaping import PAGE, reap_silent
 from bridge.settings import BridgeSettings
 from streams.bus.clients import connect as connect_redis
 from streams.bus.functions import load_library
