@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 
 from bridge.connection import Connection
-from bridge.reconciling.ledgers import OpenLedger, open_ledgers
+from bridge.reconciling.ledgers import OpenLedger, pages_of_ledgers
 from bridge.reconciling.problems import Kind, Problem
 from bridge.reconciling.thresholds import ReconcilerSettings
 from streams.bus import clock
@@ -14,7 +15,7 @@ from streams.bus import clock
 def stuck_jobs(connection: Connection, settings: ReconcilerSettings) -> Iterator[Problem]:
     """Jobs without an owner, results that nobody resolves, progress that stands still."""
     now = clock.now_ms()
-    for ledger in open_ledgers(connection, connection.keys.open_jobs):
+    for ledger in chain.from_iterable(pages_of_ledgers(connection, connection.keys.open_jobs)):
         if ledger.age_ms(now) >= settings.settle_seconds * 1000:
             yield from _without_owner(ledger, settings, connection.settings.lease_seconds)
             yield from _unresolved(connection, ledger, settings, now)

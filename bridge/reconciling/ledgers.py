@@ -61,11 +61,11 @@ class OpenLedger:
         return now_ms - float(self.job.get("dispatched_at") or now_ms)
 
 
-def open_ledgers(connection: Connection, listed: str) -> Iterator[OpenLedger]:
-    """Those of one list (`Keys.open_jobs` or `Keys.parked_jobs`), page by page. A job that is closed meanwhile may be missing."""
+def pages_of_ledgers(connection: Connection, listed: str) -> Iterator[list[OpenLedger]]:
+    """Those of one list (`Keys.open_jobs` or `Keys.parked_jobs`), so many at a time. One that is closed meanwhile makes another one be left out this time."""
     start = 0
     while publishes := [str(each) for each in connection.client.zrange(listed, start, start + PAGE - 1)]:
-        yield from _read(connection, publishes)
+        yield list(_read(connection, publishes))
         start += PAGE
 
 
