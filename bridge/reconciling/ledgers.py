@@ -11,6 +11,8 @@ from bridge.connection import Connection
 from streams.bus.topology import MANAGEMENT_CONSUMERS, Service
 
 PAGE = 500
+FIELDS = ("task_id", "seq", "lineage", "service", "stream", "entry", "winner", "result_id", "dispatched_at", "ctx")
+"""What is read of management's half: not the command, which may be large."""
 
 
 def ignores_result(context: str) -> bool:
@@ -73,8 +75,9 @@ def _read(connection: Connection, publishes: list[str]) -> Iterator[OpenLedger]:
     keys, client = connection.keys, connection.client
     with client.pipeline(transaction=False) as pipe:
         for publish in publishes:
-            pipe.hgetall(keys.job(publish))
-        jobs: list[dict[str, str]] = pipe.execute()
+            pipe.hmget(keys.job(publish), list(FIELDS))
+        rows: list[list[str | None]] = pipe.execute()
+    jobs = [{name: value for name, value in zip(FIELDS, row, strict=True) if value is not None} for row in rows]
     known = [(publish, job, _service(connection, job)) for publish, job in zip(publishes, jobs, strict=True) if job.get("task_id")]
     with client.pipeline(transaction=False) as pipe:
         for publish, job, service in known:

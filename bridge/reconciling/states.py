@@ -22,17 +22,18 @@ from streams.bus import clock
 CLOSED_AT_A_TIME = 1_000
 
 
-def states_that_disagree(connection: Connection, settings: ReconcilerSettings) -> Iterator[Problem]:
-    """Open jobs whose state is gone or says that they have ended; parked ones that don't say so; ended ones that aren't told as ended."""
-    now = clock.now_ms()
-    for page in pages_of_ledgers(connection, connection.keys.open_jobs):
-        settled = [ledger for ledger in page if ledger.age_ms(now) >= settings.settle_seconds * 1000]
-        for ledger, stored in _with_states(connection, settled):
-            yield from _of_open(connection, ledger, stored)
+def states_of_open(connection: Connection, ledgers: list[OpenLedger]) -> Iterator[Problem]:
+    """Open jobs whose state is gone, or says that they have ended."""
+    for ledger, stored in _with_states(connection, ledgers):
+        yield from _of_open(connection, ledger, stored)
+
+
+def states_of_others(connection: Connection, settings: ReconcilerSettings) -> Iterator[Problem]:
+    """Parked jobs that aren't told as such, and ended ones that aren't told as ended."""
     for page in pages_of_ledgers(connection, connection.keys.parked_jobs):
         for ledger, stored in _with_states(connection, page):
             yield from _of_parked(connection, ledger, stored)
-    yield from _of_closed(connection, settings, now)
+    yield from _of_closed(connection, settings, clock.now_ms())
 
 
 def _with_states(connection: Connection, ledgers: list[OpenLedger]) -> Iterator[tuple[OpenLedger, str]]:
