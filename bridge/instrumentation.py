@@ -8,13 +8,12 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import redis
 from celery import signals
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
 from prometheus_client.registry import Collector
 
 from bridge import notifying
@@ -58,7 +57,6 @@ SUPERSEDED: Final = Counter("celery_streams_superseded", "Results that didn't co
 NOT_RESOLVED: Final = Counter(
     "celery_streams_resolve_failures", "Times that resolving a result failed; it is tried again.", ["service"], registry=REGISTRY
 )
-FINDINGS: Final = Gauge("celery_streams_findings", "What the reconciler found last, by kind.", ["kind"], registry=REGISTRY)
 NOTICES: Final = Counter("celery_streams_notices", "What people were told of, or not: told, dropped.", ["what"], registry=REGISTRY)
 
 _started = False
@@ -132,13 +130,6 @@ def parked(won: WonResult, service_name: str) -> None:
     _dead_letter(won, service_name)
 
 
-def findings(counts: Mapping[str, int]) -> None:
-    """What the reconciler found in its last pass, by kind; a kind that isn't named isn't there any more."""
-    FINDINGS.clear()
-    for kind, count in counts.items():
-        FINDINGS.labels(kind).set(count)
-
-
 def resolved(connection: Connection, won: WonResult, service_name: str, verdict: str) -> None:
     """R9 was asked to close a job. What was closed before isn't counted twice."""
     if verdict != "closed":
@@ -152,7 +143,7 @@ def resolved(connection: Connection, won: WonResult, service_name: str, verdict:
 def _count(connection: Connection, won: WonResult, service_name: str) -> None:
     result, keys = won.result, connection.keys
     outcome = ResultStatus.CANCELLED if won.begun.cancelled else result.status
-    if outcome is ResultStatus.DEAD_LETTERED and not getattr(won.begun, "released", False):  # a released one was counted when it was parked
+    if outcome is ResultStatus.DEAD_LETTERED and not won.begun.released:  # a released one was counted when it was parked
         _dead_letter(won, service_name)
     if result.deliveries is not None:
         DELIVERIES.labels(service_name).observe(result.deliveries)

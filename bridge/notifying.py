@@ -18,7 +18,7 @@ from typing import Any, Final
 from celery import signals
 
 from bridge.connection import Connection
-from bridge.errors import DeadLettered, PoisonCommand, RemoteError
+from bridge.errors import DeadLettered, PoisonCommand, RemoteError, UncertainOutcome
 from bridge.notices import Message, Notice, group
 from bridge.settings import Occasion
 from bridge.watching import VerdictWatch
@@ -174,7 +174,7 @@ def tell(notice: Notice) -> None:
 
 def tell_failed(task_name: str, task_id: str, error: BaseException) -> None:
     """A task became FAILURE. A dead letter is told of by itself."""
-    if isinstance(error, DeadLettered | PoisonCommand):
+    if isinstance(error, DeadLettered | PoisonCommand | UncertainOutcome):
         return
     kind, text = (error.type, error.message) if isinstance(error, RemoteError) else (type(error).__name__, str(error))
     tell(Notice(Occasion.FAILED, f"{task_name}: {kind}", f"{task_id}: {text}"))

@@ -23,7 +23,7 @@ from kombu.utils.json import dumps, loads
 
 from bridge import identity
 from bridge.celery_internals.servers import redis_of_backend, result_ttl_seconds
-from bridge.states import TERMINAL_RANK, is_terminal, rank
+from bridge.states import DEAD_LETTERED, TERMINAL_RANK, is_terminal, rank
 from streams.jobs import resolving
 from streams.jobs.resolving import StateChange
 
@@ -76,7 +76,7 @@ class RedisStates:
             backend.get_key_for_task(run.task_id),
             self._connection.keys.mark(run.task_id),
             change(self._connection, run, state),
-            ttl_seconds=result_ttl_seconds(backend, state),
+            ttl_seconds=0 if state == DEAD_LETTERED else result_ttl_seconds(backend, state),  # it waits for as long as its operator does
             value=value,
         )
         if not self._connection.call_patiently(step, redis_of_backend(backend)):

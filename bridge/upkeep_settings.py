@@ -31,6 +31,8 @@ class UpkeepSettings(Settings):
     repair_seconds: float = _every(60.0, "BRIDGE_REPAIR_SECONDS")
     reconcile_seconds: float = _every(300.0, "BRIDGE_RECONCILE_SECONDS")
     trim_seconds: float = _every(300.0, "BRIDGE_TRIM_SECONDS")
+    reap_seconds: float = _every(15.0, "BRIDGE_REAP_SECONDS")
+    metrics_seconds: float = _every(60.0, "BRIDGE_METRICS_SECONDS")
     memory_seconds: float = _every(15.0, "BRIDGE_MEMORY_SECONDS")
     ghosts_seconds: float = _every(600.0, "BRIDGE_GHOSTS_SECONDS")
     consumers_seconds: float = _every(3600.0, "BRIDGE_CONSUMERS_SECONDS")

@@ -81,8 +81,9 @@ def retried(**data: Any) -> dict[str, Any]:
 
 poison = _bridged("test.poison")
 filling = _bridged("test.fill")
+hung_up = _bridged("test.hung_up")
 until = _bridged("test.until")
-once = _bridged("test.once", at_most_once=True, autoretry_for=(Exception,), max_retries=2, retry_backoff=False)
+once = _bridged("test.once", at_most_once=True, autoretry_for=(Exception,), max_retries=2, retry_kwargs={"countdown": 0})
 parked = app.task(base=StreamTask, name="lab.parked", service="lab", command="test.until", on_dead_letter="park")(_payload)
 until_retried, parked_retried = (
     app.task(

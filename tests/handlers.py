@@ -12,7 +12,8 @@ Each run first appends a line "task_id attempt delivery pid time" to the file th
     test.poison    {}                                       kills its worker
     test.until     {path, value, how}                       fails unless there is a file `path`; then returns {"value": value}
     test.once      {path, how}                              tells in the file `path` that it ran; then as `how` says: return, wait, fail or crash
-    test.fill      {path}                                   writes 64 KiB into `path`, which may be on a full disk
+    test.fill      {path}                                   writes 32 KiB into `path`, which may be on a full disk
+    test.hung_up   {failures}                               reads from a connection that its first runs find lost; then returns {"runs": n}
     test.progress  {count}                                  reports progress `count` times, as fast as it can
     test.spawn     {how, wait_seconds}                      leaves a grandchild that sleeps for an hour; returns or waits with its pid in job.directory/grandchild
     test.noise     {lines}                                  writes garbage to stdout, also below Python
@@ -35,6 +36,8 @@ import ctypes
 import os
 import random
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -262,8 +265,21 @@ def once(job: Job, params: Once) -> dict[str, Any]:
 @recorded
 def fill(_job: Job, params: Fill) -> dict[str, int]:
     with params.path.open("wb") as file:
-        file.write(b"x" * (64 << 10))
+        file.write(b"x" * (32 << 10))
     return {"written": params.path.stat().st_size}
+
+
+@handler("test.hung_up", settings=RunSettings)
+@recorded
+def hung_up(job: Job, params: Flaky) -> dict[str, int]:
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as mine:
+        theirs, _ = server.accept()
+        if job.delivery <= params.failures:
+            theirs.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # RST
+            theirs.close()
+            mine.recv(1)
+        theirs.close()
+    return {"runs": job.delivery}
 
 
 @handler("test.poison", isolation="inline", settings=RunSettings)

@@ -1,4 +1,6 @@
-"""What is stuck is looked for now and then, repaired as far as the protocol allows, told in the log, and counted for metrics and `streams health`."""
+"""What is stuck is looked for now and then, repaired as far as the protocol allows, told in the log, and counted: what is returned
+is noted in `Keys.upkeep`, where metrics and `streams health` find it.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +8,8 @@ import logging
 from collections import Counter
 from typing import Final
 
-from bridge import instrumentation
 from bridge.connection import Connection
-from bridge.reconciling import Kind, find_problems, repair
+from bridge.reconciling import find_problems, repair
 
 logger = logging.getLogger(__name__)
 
@@ -30,5 +31,4 @@ def reconcile(connection: Connection) -> dict[str, int]:
     for kind, count in found.items():
         if count > MOST_LOGGED:
             logger.warning("reconciler: %s: %d in all; `celery streams doctor` shows them", kind, count)
-    instrumentation.findings({str(kind): left[str(kind)] for kind in Kind})
     return {kind: count for kind, count in left.items() if count}

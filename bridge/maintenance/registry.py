@@ -10,8 +10,11 @@ from bridge.connection import Connection
 from bridge.maintenance.consumers import delete_idle_consumers
 from bridge.maintenance.dead_letters import purge_old_dead_letters
 from bridge.maintenance.ghosts import sweep_all_ghosts
+from bridge.maintenance.measuring import WORK as METRICS
+from bridge.maintenance.measuring import collect_metrics
 from bridge.maintenance.memory import watch_memory
 from bridge.maintenance.promoting import promote_due
+from bridge.maintenance.reaping import reap_silent
 from bridge.maintenance.reconciling import reconcile
 from bridge.maintenance.repairing import repair_open
 from bridge.maintenance.tombstones import purge_tombstones
@@ -37,9 +40,11 @@ class Work:
 
 WORKS: Final = (
     Work("promote", promote_due, "promote_seconds"),
+    Work("reap", reap_silent, "reap_seconds"),
     Work("repair", repair_open, "repair_seconds"),
     Work("reconcile", reconcile, "reconcile_seconds"),
     Work("trim", trim_done, "trim_seconds"),
+    Work(METRICS, collect_metrics, "metrics_seconds"),
     Work("memory", watch_memory, "memory_seconds"),
     Work("ghosts", sweep_all_ghosts, "ghosts_seconds"),
     Work("consumers", delete_idle_consumers, "consumers_seconds"),

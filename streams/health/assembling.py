@@ -7,7 +7,7 @@ from functools import reduce
 from typing import Any, Final
 
 from streams.bus.topology import Service
-from streams.health import recent
+from streams.health import recent, upkeep
 from streams.health.collect import OWNERS_ASKED, Measurements, Place
 from streams.health.deployment import Deployment
 from streams.health.life import SignsOfLife
@@ -38,6 +38,7 @@ OTHER_REASON: Final = "other"
 def assemble(deployment: Deployment, thresholds: Thresholds, found: Measurements) -> Snapshot:
     """Put a snapshot together."""
     life = SignsOfLife.read(found.first.get("workers", {}), found.first.get("clients", []), now=found.now_ms / 1000)
+    notes = upkeep.read(found.first.get("upkeep", {}))
     streams = tuple(_stream(deployment, found, place, life) for place in found.places)
     return Snapshot(
         at=datetime.fromtimestamp(found.now_ms / 1000, UTC),
@@ -53,6 +54,8 @@ def assemble(deployment: Deployment, thresholds: Thresholds, found: Measurements
             parked=int(found.first.get("parked", 0)),
             oldest_parked_age_seconds=_since(found, ("parked", "oldest")),
         ),
+        upkeep=upkeep.works(notes, found.now_ms / 1000),
+        findings=upkeep.findings(notes),
     )
 
 
@@ -121,7 +124,7 @@ def _lease(deployment: Deployment, place: Place) -> float:
     """How long nothing need be heard of an entry; workers that don't claim have their service's own time."""
     service = next((each for each in deployment.services if each.name == place.service), None)
     return (
-        max(deployment.lease_seconds, getattr(service, "reap_after_seconds", None) or 0.0)
+        max(deployment.lease_seconds, (service and service.reap_after_seconds) or 0.0)
         if place.role is StreamRole.COMMANDS
         else deployment.lease_seconds
     )

@@ -94,6 +94,7 @@ def _first(deployment: Deployment, places: tuple[Place, ...]) -> Answers:
     questions.ask("time").time()
     questions.ask("info").info()
     questions.ask("workers").hgetall(keys.workers)
+    questions.ask("upkeep").hgetall(keys.upkeep)
     questions.ask("clients").client_list(_type="normal")
     for name, key in (("open", keys.open_jobs), ("parked", keys.parked_jobs)):
         questions.ask(name).zcard(key)

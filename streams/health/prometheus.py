@@ -86,6 +86,13 @@ def families(health: Health) -> Iterator[Metric]:
     yield reasons
     yield from _streams(snapshot)
     yield from _services(snapshot)
+    yield _family(
+        "findings", "What the reconciler found last and couldn't repair.", ["kind"], (((kind,), count) for kind, count in snapshot.findings.items())
+    )
+    yield _family(
+        "upkeep_age_seconds", "Since a work of upkeep was done last.", ["work"], (((work.name,), work.age_seconds) for work in snapshot.upkeep)
+    )
+    yield _family("upkeep_failed", "1 when it failed then.", ["work"], (((work.name,), float(bool(work.error))) for work in snapshot.upkeep))
     yield from _server(snapshot)
 
 

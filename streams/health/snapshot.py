@@ -227,6 +227,17 @@ class Server(Measured):
     rdb_ok: bool
 
 
+class Upkeep(Measured):
+    """When a work of upkeep was done last, by a bridge or by beat."""
+
+    name: str
+    age_seconds: float | None
+    """None: it isn't known."""
+    took_seconds: float
+    error: str = ""
+    """Why it failed."""
+
+
 class Snapshot(Measured):
     """How everything stood when it was asked: several reads, so that a part may be a moment newer than another."""
 
@@ -240,6 +251,9 @@ class Snapshot(Measured):
     streams: tuple[Stream, ...]
     services: tuple[ServiceHealth, ...]
     jobs: Jobs
+    upkeep: tuple[Upkeep, ...] = ()
+    findings: dict[str, int] = {}
+    """What the reconciler found last and couldn't repair, by kind."""
 
     def stream(self, name: str) -> Stream | None:
         """The stream of that name, without prefix."""

@@ -10,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from streams.health.checks import Health
+from streams.health.reasons import Level, Verdict, duration
 from streams.health.snapshot import Deliveries, Group, ServiceHealth, Snapshot, Stream
-from streams.health.verdict import Level, Verdict, duration
 
 COLOURS: Final = {Level.OK: "green", Level.DEGRADED: "yellow", Level.CRITICAL: "red"}
 
@@ -88,7 +88,16 @@ def metrics_table(health: Health) -> RenderableType:
     limit = f"{server.max_bytes:,} ({100 * server.used_bytes / server.max_bytes:.0f}%)" if server.max_bytes else "no limit"
     told = f"server {server.version}, {server.role}: {server.used_bytes:,} bytes used, maxmemory {limit}, {server.policy}, {server.evicted_keys:,} evicted, "
     told += f"append-only file {'on' if server.aof else 'off'}{'' if server.aof_ok and server.rdb_ok else ', its last write to disk failed'}"
-    return Lines(services_table(snapshot), streams, groups_table(snapshot), consumers, Text(told))
+    found = ", ".join(f"{kind} {count:,}" for kind, count in sorted(snapshot.findings.items()))
+    return Lines(
+        services_table(snapshot),
+        streams,
+        groups_table(snapshot),
+        consumers,
+        _upkeep(snapshot),
+        Text(f"findings of the reconciler: {found or 'none'}"),
+        Text(told),
+    )
 
 
 def services_table(snapshot: Snapshot) -> RenderableType:
@@ -151,6 +160,13 @@ def _table(*columns: str) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         table.add_column(column, overflow="fold")
+    return table
+
+
+def _upkeep(snapshot: Snapshot) -> Table:
+    table = _table("upkeep", "done last", "took", "failed")
+    for work in snapshot.upkeep:
+        _add(table, work.name, _age(work.age_seconds), duration(work.took_seconds), work.error)
     return table
 
 

@@ -41,6 +41,8 @@ class Thresholds(Settings):
     dead_letters_seconds: float = Field(default=3_600.0, validation_alias="HEALTH_DEAD_LETTERS_SECONDS", ge=1)
     parked: int = Field(default=1, validation_alias="HEALTH_PARKED", ge=0)
     """Jobs that wait for an operator: degraded."""
+    findings: int = Field(default=1, validation_alias="HEALTH_FINDINGS", ge=0)
+    """Things that the reconciler found and couldn't repair: degraded."""
     stream_mib: float = Field(default=256.0, validation_alias="HEALTH_STREAM_MIB", ge=0)
     """Size of one stream: degraded."""
     memory_percent: float = Field(default=80.0, validation_alias="HEALTH_MEMORY_PERCENT", ge=0)

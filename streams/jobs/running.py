@@ -31,7 +31,7 @@ class Delivery:
     @property
     def publish_id(self) -> str:
         """The publish; a command of a foreign producer without one is known by its entry."""
-        return self.command.publish_id or _unnamed(self.service, self.stream, self.entry)
+        return publish_of(self.service, self.stream, self.entry, self.command.publish_id)
 
     def sender(self, worker: str, pid: int) -> dict[str, str]:
         """The flat fields that every message of this run begins with."""
@@ -41,9 +41,9 @@ class Delivery:
         return fields
 
 
-def _unnamed(service: Service, stream: str, entry: str) -> str:
-    """What a command without a publish id is known by: two lanes may hold entries of the same id."""
-    return f"entry:{stream}:{entry}" if service.lanes else f"entry:{entry}"
+def publish_of(service: Service, stream: str, entry: str, named: str | None) -> str:
+    """The publish that a command names, or else what it is known by: two lanes may hold entries of the same id."""
+    return named or (f"entry:{stream}:{entry}" if service.lanes else f"entry:{entry}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +184,7 @@ def dead_letter(
 
     Returns `dead_lettered`, `resolved` (its publish has ended already: only acknowledged) or `lost`.
     """
-    publish_id = fields.get("publish_id") or _unnamed(service, stream, entry)
+    publish_id = publish_of(service, stream, entry, fields.get("publish_id"))
     sender = {"schema": "1", "worker": worker, "pid": str(pid)}
     callback = fields.get("callback_stream", "")
     if callback and fields.get("task_id") and fields.get("attempt", "").isdigit():

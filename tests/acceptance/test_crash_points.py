@@ -24,14 +24,14 @@ Story = Callable[[Stack, int], None]
 @pytest.fixture(scope="module")
 def stop_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """By process."""
-    return {name: tmp_path_factory.mktemp("stop") / name for name in ("celery", "bridge", "worker")}
+    return {name: tmp_path_factory.mktemp("stop") / name for name in ("celery", "bridge", "worker", "operator")}
 
 
 @pytest.fixture(scope="module")
 def stack(own_server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory, stop_files: dict[str, Path]) -> Iterator[Stack]:
     stopping = {name: {"TEST_STOP_FILE": str(file)} for name, file in stop_files.items()}
-    leases = {"STREAMS_LEASE_SECONDS": "1", "BRIDGE_RESULT_LEASE_SECONDS": "1"}
-    with Stack(tmp_path_factory.mktemp("stack"), own_server, None, **leases) as stack:
+    leases = {"STREAMS_LEASE_SECONDS": "1", "BRIDGE_RESULT_LEASE_SECONDS": "1", "WORKER_RETRY_BASE_SECONDS": "0.2"}
+    with Stack(tmp_path_factory.mktemp("stack"), own_server, None, **leases, **stopping["operator"]) as stack:
         stack.celery("celery", "-P", "solo", **stopping["celery"])
         stack.bridge(**stopping["bridge"])
         stack.worker("worker", 4, STREAMS_MAX_DELIVERIES="2", TEST_STOP_FILE=str(stop_files["worker"]))
@@ -112,6 +112,69 @@ def crashing_job(stack: Stack, _most: int) -> None:
     assert [letter["task_id"] for letter in stack.dead_letters()][-1] == job.id
 
 
+def operate(stack: Stack, *arguments: str) -> None:
+    """`streams dead ...`, typed again when it was killed. The second time there may be nothing left to do."""
+    while (done := stack.run_celery("streams", "dead", *arguments)).returncode < 0:
+        pass
+    assert done.returncode in {0, 1}, done.stdout + done.stderr
+
+
+def cure_of(stack: Stack) -> Path:
+    """A file without which the job fails."""
+    return stack.directory / f"cure-{len(stack.runs())}"
+
+
+def redriven(stack: Stack, most: int) -> None:
+    """A failed task that an operator sends again: its chain goes on, each job runs once."""
+    cure = cure_of(stack)
+    end = chain(stack.task("until", path=str(cure), value=1), stack.task("echo", value=2)).apply_async()
+    stack.wait_for_states([end.parent, end], "FAILURE")
+    stack.wait_for_rest()
+    cure.touch()
+    operate(stack, "redrive", end.parent.id)
+    stack.wait_for_states([end.parent, end], "SUCCESS")
+    stack.wait_for_rest()
+    assert [run.attempt for run in stack.runs(end.parent)] == [1, 1, 2]
+    assert len(stack.runs(end)) <= most
+
+
+def parked(stack: Stack, most: int) -> None:
+    """A parked part of a chord that is sent again: the chord finishes, and counts it once."""
+    cure = cure_of(stack)
+    body = chord([stack.task("parked", path=str(cure), value=1), stack.task("echo", value=2)])(stack.caller.signature("lab.total"))
+    part = body.parent.results[0]
+    stack.wait_for_states([part], "DEAD_LETTERED")
+    wait_until(lambda: stack.redis.zcard(stack.keys.parked_jobs))
+    cure.touch()
+    operate(stack, "redrive", part.id)
+    assert stack.get(body) == 3
+    stack.wait_for_rest()
+    assert len(stack.runs(part)) <= 2 + most
+    assert [key for key in stack.redis.keys(f"*{body.parent.id}*") if stack.redis.ttl(key) == -1] == []
+
+
+def discarded(stack: Stack, _most: int) -> None:
+    """A parked task that is let go: it fails, and so does the rest of its chain."""
+    end = chain(stack.task("parked", path=str(cure_of(stack))), stack.task("echo", value=1)).apply_async()
+    stack.wait_for_states([end.parent], "DEAD_LETTERED")
+    wait_until(lambda: stack.redis.zcard(stack.keys.parked_jobs))
+    operate(stack, "discard", end.parent.id)
+    stack.wait_for_states([end.parent, end], "FAILURE")
+    stack.wait_for_rest()
+    assert stack.runs(end) == []
+
+
+def revoked_retry(stack: Stack, _most: int) -> None:
+    """A retry that is revoked before it is due, and so never dispatched."""
+    job = stack.send("retried", failures=99)
+    stack.wait_for_states([job], "RETRY")
+    job.revoke()
+    stack.wait_for_states([job], "REVOKED")
+    wait_until(lambda: not stack.redis.zcard(stack.keys.retrying_jobs))
+    stack.wait_for_rest()
+    assert len(stack.runs(job)) == 2
+
+
 POINTS: list[tuple[str, str, Story]] = [
     # S1 dispatch: R3, DISPATCHED, the acknowledgement.
     *[("celery", point, linked_chain_in_a_chord) for point in ("before dispatch", "after dispatch", "after put_state DISPATCHED", "after ack")],
@@ -132,6 +195,15 @@ POINTS: list[tuple[str, str, Story]] = [
     *[("bridge", point, retry) for point in ("before promote", "after promote", "before publish", "after publish", "after put_state RETRY")],
     *[("bridge", point, cancel) for point in ("after begin", "before put_state REVOKED", "after put_state REVOKED", "after cancel")],
     ("bridge", "after begin", crashing_job),
+    # R15 park, R16 release.
+    *[("bridge", point, parked) for point in ("before put_state DEAD_LETTERED", "after put_state DEAD_LETTERED", "before park", "after park")],
+    *[("bridge", point, discarded) for point in ("before put_state FAILURE", "after put_state FAILURE", "before resolved", "after resolved")],
+    *[("operator", point, discarded) for point in ("before release", "after release")],
+    # R12 redrive.
+    *[("operator", point, redriven) for point in ("before redrive", "after redrive", "after put_state DISPATCHED")],
+    *[("operator", point, parked) for point in ("before redrive", "after redrive", "before put_state DISPATCHED")],
+    # A retry that ends before its dispatch.
+    *[("celery", point, revoked_retry) for point in ("before retry_ended", "after retry_ended")],
     # S4 status.
     *[("bridge", point, linked_chain_in_a_chord) for point in ("before put_state STARTED", "after put_state STARTED")],
 ]
@@ -142,10 +214,12 @@ def test_a_process_that_dies_there_leaves_no_trace(stack: Stack, stop_files: dic
     for each in stack.processes.values():
         if not each.running:
             stack.start(each)
-    dying, stop_file = stack.processes[process], stop_files[process]
+    dying, stop_file = stack.processes.get(process), stop_files[process]
     stop_file.write_text(point)
 
     def start_again() -> bool:
+        if dying is None:  # an operator types it again
+            return True
         if not dying.running:
             dying.start()
             return True

@@ -23,8 +23,7 @@ def _running(stack: Stack) -> Iterator[None]:
     stack.worker()
     stack.start()
     yield
-    for stream, group in WHOSE.items():
-        assert stack.redis.xpending(stream, group)["pending"] == 0
+    wait_until(lambda: all(stack.redis.xpending(stream, group)["pending"] == 0 for stream, group in WHOSE.items()))
 
 
 def holder(stack: Stack, stream: str, entry: str) -> tuple[str, int] | None:

@@ -64,6 +64,8 @@ def at_rest(stack: Stack) -> None:
 def test_its_state_says_why_and_get_waits_until_it_is_redriven(stack: Stack, operator: Operator, cure: Path) -> None:
     result = parked(stack, cure, value=1)
     assert not result.ready()
+    state_key = stack.caller.backend.get_key_for_task(result.id)
+    assert stack.redis.ttl(state_key) == -1, "it waits for as long as it must"
     letter = operator.letter_of(result.id)
     info = AsyncResult(result.id, app=stack.caller).info
     assert info.pop("worker").startswith("lab@")
@@ -75,6 +77,7 @@ def test_its_state_says_why_and_get_waits_until_it_is_redriven(stack: Stack, ope
         assert stack.get(result) == {"value": 1}
     at_rest(stack)
     assert stack.state(result) == "SUCCESS"
+    assert stack.redis.ttl(state_key) > 0
     assert [run.attempt for run in stack.runs(result)] == [1, 1, 2]
 
 

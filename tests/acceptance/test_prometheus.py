@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import urllib.error
+from pathlib import Path
 
 import pytest
 
@@ -53,6 +54,21 @@ def test_dead_letters_are_counted_by_reason(stack: Stack, bridge: Process, worke
     assert jobs.value("dead_letters_present", service="lab", reason="poison") == 1
     assert jobs.value("reasons", kind="dead_letters", level="degraded") == 1
     assert jobs.value("verdict") == 1
+
+
+def test_a_parked_job_is_a_dead_letter_once_also_when_it_is_discarded(stack: Stack, bridge: Process, worker: Process, tmp_path: Path) -> None:
+    jobs = Target(bridge)
+    result = stack.send("parked", path=str(tmp_path / "never"))
+    stack.wait_for_states([result], "DEAD_LETTERED")
+    wait_until(lambda: jobs.value("dead_letters_total", service="lab", reason="exhausted") == 1)
+    wait_until(lambda: jobs.value("service_parked_jobs", service="lab") == 1)
+    assert jobs.value("reasons", kind="parked", level="degraded") == 1
+    done = stack.run_celery("streams", "dead", "discard", "--all")
+    assert done.returncode == 0, done.stderr
+    stack.wait_for_states([result], "FAILURE")
+    stack.wait_for_rest()
+    assert jobs.value("dead_letters_total", service="lab", reason="exhausted") == 1
+    assert jobs.value("service_parked_jobs", service="lab") == 0
 
 
 def test_a_result_that_does_not_count_is_superseded(stack: Stack, bridge: Process, worker: Process) -> None:

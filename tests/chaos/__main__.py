@@ -13,7 +13,8 @@ import click
 
 from tests import servers
 from tests.chaos.performance import perform
-from tests.chaos.scorecard import complaints, page
+from tests.chaos.report import complaints
+from tests.chaos.scorecard import page
 
 FAULTS_A_MINUTE = 30
 

@@ -15,13 +15,13 @@ from streams.bus.clients import is_passing
 from streams.jobs.cancelling import cancel_task
 from tests.chaos.chaos_stack import ChaosStack
 from tests.chaos.faults import Fault
+from tests.chaos.jobs import CancelBy, Job, Operator, Unit
 from tests.chaos.operating import discard_letter, redrive_letter
 from tests.chaos.outcomes import Outcomes
 from tests.chaos.recovering import Recovery
 from tests.chaos.run_log import RunLog
 from tests.chaos.sending import send
 from tests.chaos.striking import Striker, Struck
-from tests.chaos.workload import CancelBy, Job, Operator, Unit
 
 LOOK_SECONDS = 0.1
 AGAIN_SECONDS = 0.3

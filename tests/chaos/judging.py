@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from tests.chaos.workload import Job, Operator, Outcome, Unit
+from tests.chaos.jobs import Job, Operator, Outcome, Unit
 
 ENDED = frozenset({"SUCCESS", "FAILURE", "REVOKED"})
 

@@ -20,8 +20,8 @@ from tests.chaos.faults import Harm, Part
 from tests.chaos.judging import judge
 from tests.chaos.leftovers import keys_for_ever, orphan_jobs, orphans
 from tests.chaos.noticing import notices
+from tests.chaos.report import Report
 from tests.chaos.run_log import lives_after_waking, overlaps
-from tests.chaos.scorecard import Report
 from tests.waiting import wait_until
 
 SETTLE_SECONDS = 180.0

@@ -8,7 +8,7 @@ from celery import chain, chord
 from celery.canvas import Signature
 
 from tests.acceptance.stack import Stack
-from tests.chaos.workload import Job, Task, Unit
+from tests.chaos.jobs import Job, Task, Unit
 
 
 def send(stack: Stack, unit: Unit) -> None:

@@ -8,7 +8,8 @@ import pytest
 
 from tests import servers
 from tests.chaos.performance import perform
-from tests.chaos.scorecard import complaints, page
+from tests.chaos.report import complaints
+from tests.chaos.scorecard import page
 
 SEED = 20_261
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
+from tests.chaos.jobs import Job, Operator, Outcome, Task, Unit
 from tests.chaos.judging import Facts, Judged, Verdict, Violation, judge
-from tests.chaos.workload import Job, Operator, Outcome, Task, Unit
 
 JOB = Job("job", 7)
 WELL = Facts("SUCCESS", value=7, publishes=1, other_ends=("SUCCESS",))

@@ -95,7 +95,7 @@ MUTATIONS: Final = (
     ),
     Mutation("redrive knows no redrive", "if done[1] then return { 'duplicate',", "if false then return { 'duplicate',"),
     Mutation("redrive sees nothing open", "if other == 'open' then return { 'refused:open' } end", ""),
-    Mutation("redrive sees nothing parked", "if other == 'parked' and keys[i] ~= job then return { 'refused:parked' } end", "", seed=260),
+    Mutation("redrive sees nothing parked", "if other == 'parked' and keys[i] ~= job then return { 'refused:parked' } end", "", seed=180),
     Mutation("redrive of what hasn't failed", "if outcome ~= 'FAILURE' then return { 'refused:'", "if false then return { 'refused:'", seed=80),
     Mutation("redrive sees no discard", " or phase ~= seen_phase then", " then", seed=130),
     Mutation("redrive sees no new run", "if redis.call('HGET', task, 'seq') ~= seen or", "if"),

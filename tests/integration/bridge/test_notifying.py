@@ -13,7 +13,7 @@ from celery import Celery
 
 from bridge import connect, notifying
 from bridge.connection import Connection
-from bridge.errors import DeadLettered
+from bridge.errors import DeadLettered, PoisonCommand, UncertainOutcome
 from bridge.notices import SHOWN, Notice, group
 from bridge.notifying import ROOM, TRIES, Notifier
 from bridge.settings import BridgeSettings, Occasion
@@ -108,9 +108,10 @@ def test_people_are_told_of_what_they_want_to_know_only(started: Any, receiver: 
     assert "failed" not in receiver.messages[0]["title"]
 
 
-def test_a_dead_letter_is_not_told_of_twice(started: Any, receiver: Receiver) -> None:
+@pytest.mark.parametrize("kind", [DeadLettered, PoisonCommand, UncertainOutcome])
+def test_a_dead_letter_is_not_told_of_twice(kind: type[DeadLettered], started: Any, receiver: Receiver) -> None:
     started(notify_urls=receiver.url, notify_every_seconds=0)
-    notifying.tell_failed("lab.run", "t1", DeadLettered("exhausted", "x", 3, "1-0"))
+    notifying.tell_failed("lab.run", "t1", kind("exhausted", "x", 3, "1-0"))
     notifying.tell_dead_letter("lab", "t1", "exhausted", "x")
     notifying.stop()
     assert [message["title"].rpartition(": ")[2] for message in receiver.messages] == ["1 dead letters"]

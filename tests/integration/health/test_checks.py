@@ -8,7 +8,9 @@ from celery import Celery
 
 from bridge import connect
 from bridge.connection import Connection
-from bridge.instrumentation import FINDINGS, REGISTRY, CachedLook, findings
+from bridge.instrumentation import CachedLook
+from bridge.maintenance.registry import work
+from bridge.maintenance.turns import do_in_turn
 from bridge.settings import BridgeSettings
 from streams.health import Level, Thresholds, check_consumer_lag, check_stream_health, collect_stream_metrics
 from streams.health.prometheus import SnapshotCollector, text
@@ -78,9 +80,25 @@ def test_scrapes_share_a_look_for_some_seconds(lab: Any, redis_url: str) -> None
     assert fresh() is not fresh()
 
 
-def test_findings_of_the_reconciler_are_a_gauge_by_kind() -> None:
-    findings({"job lost": 2, "overdue": 1})
-    findings({"overdue": 3})
-    assert REGISTRY.get_sample_value("celery_streams_findings", {"kind": "overdue"}) == 3
-    assert REGISTRY.get_sample_value("celery_streams_findings", {"kind": "job lost"}) is None
-    FINDINGS.clear()
+def test_findings_of_the_reconciler_and_failed_upkeep_are_told(lab: Any) -> None:
+    lab.client.hset(
+        lab.keys.upkeep, "reconcile", '{"at": "2026-01-01T00:00:00+00:00", "seconds": 0.5, "outcome": {"no_worker": 2, "command_lost": 0}}'
+    )
+    lab.client.hset(lab.keys.upkeep, "trim", '{"at": "2026-01-01T00:00:00+00:00", "seconds": 0.1, "error": "ResponseError: no"}')
+    lab.client.hset(lab.keys.upkeep, "ghosts", "not JSON")
+    health = check_stream_health(lab.deployment, Thresholds(nobody_seconds=0))
+    assert health.snapshot.findings == {"no_worker": 2}
+    assert {(reason.kind, reason.where) for reason in health.verdict.reasons} == {("findings", "no_worker"), ("upkeep", "trim")}
+    exposed = text(health)
+    assert 'celery_streams_findings{kind="no_worker"} 2.0\n' in exposed
+    assert 'celery_streams_upkeep_failed{work="trim"} 1.0\n' in exposed
+    assert 'celery_streams_upkeep_failed{work="reconcile"} 0.0\n' in exposed
+    assert "ResponseError: no" in shown(metrics_table(health))
+
+
+def test_what_upkeep_notes_is_what_health_reads(lab: Any, redis_url: str) -> None:
+    app = connect(Celery("kept", set_as_current=False), BridgeSettings(redis_url=redis_url, streams_prefix=lab.keys.prefix))
+    do_in_turn(Connection.of(app), work("reconcile"), by="test")
+    (noted,) = lab.look().upkeep
+    assert (noted.name, noted.error) == ("reconcile", "")
+    assert noted.age_seconds is not None

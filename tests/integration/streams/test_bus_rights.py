@@ -22,7 +22,7 @@ from tests.integration.streams.conftest import MakeBus
 from tests.waiting import async_wait_until
 
 STREAM = RedisStreamsConfig.SYSTEM_EVENTS
-DOCUMENT = Path(__file__).parents[3] / "docs/parts/bus.md"
+DOCUMENT = Path(__file__).parents[3] / "docs/event-bus.md"
 
 
 @pytest.fixture

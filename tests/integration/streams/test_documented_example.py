@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-DOCUMENT = Path(__file__).parents[3] / "docs/parts/bus.md"
+DOCUMENT = Path(__file__).parents[3] / "docs/event-bus.md"
 
 
 def test_it_runs_and_prints_what_it_says(redis_url: str, prefix: str) -> None:

@@ -100,3 +100,11 @@ def task_ids(value: Any) -> list[str]:
 
 def test_no_links_stay_no_links() -> None:
     assert identity.with_task_ids(None, "parent") is None
+
+
+def test_what_takes_the_place_of_a_message_is_the_same_publish() -> None:
+    for retries in (0, 1):
+        first = sent(retries=retries, **({PUBLISH_ID: "parent", LINEAGE: "line"} if retries else {}))
+        with identity.sending_again():
+            again = sent(retries=retries, **{name: first[name] for name in (PUBLISH_ID, LINEAGE)})
+        assert [first[name] for name in (PUBLISH_ID, LINEAGE)] == [again[name] for name in (PUBLISH_ID, LINEAGE)]

@@ -9,8 +9,23 @@ import pytest
 
 from streams.bus.topology import MANAGEMENT_CONSUMERS
 from streams.health import Level, Reason, Snapshot, Thresholds
-from streams.health.snapshot import Consumer, DeadLetters, Deliveries, Group, HeardBy, Jobs, Lag, Server, ServiceHealth, Stream, StreamRole, Times
-from streams.health.verdict import LAG_KINDS, RULES, judge
+from streams.health.rules import LAG_KINDS, RULES
+from streams.health.snapshot import (
+    Consumer,
+    DeadLetters,
+    Deliveries,
+    Group,
+    HeardBy,
+    Jobs,
+    Lag,
+    Server,
+    ServiceHealth,
+    Stream,
+    StreamRole,
+    Times,
+    Upkeep,
+)
+from streams.health.verdict import judge
 
 WELL = Server(
     version="7.0.15",
@@ -159,6 +174,18 @@ def test_jobs_are_parked() -> None:
     assert reasons(snapshot(parked=1), parked=0) == OK
 
 
+def test_the_reconciler_found_what_it_could_not_repair() -> None:
+    found = snapshot().model_copy(update={"findings": {"job_lost": 2}})
+    assert reasons(found) == [("findings", Level.DEGRADED)]
+    assert reasons(found, findings=3) == OK
+
+
+def test_upkeep_failed() -> None:
+    works = (Upkeep(name="trim", age_seconds=5.0, took_seconds=0.1), Upkeep(name="repair", age_seconds=5.0, took_seconds=0.1, error="OSError: no"))
+    found = judge(snapshot().model_copy(update={"upkeep": works}), Thresholds())
+    assert [(reason.kind, reason.where) for reason in found.reasons] == [("upkeep", "repair")]
+
+
 def test_a_stream_takes_much_memory() -> None:
     assert reasons(snapshot(results(bytes=256 * 2**20 - 1))) == OK
     assert reasons(snapshot(results(bytes=256 * 2**20))) == [("stream_size", Level.DEGRADED)]
@@ -226,7 +253,9 @@ def every_reason() -> list[Reason]:
         server=bad,
         parked=1,
     )
-    without = snapshot(results(groups=()), server={"aof": False})
+    without = snapshot(results(groups=()), server={"aof": False}).model_copy(
+        update={"findings": {"job_lost": 1}, "upkeep": (Upkeep(name="trim", age_seconds=None, took_seconds=0.0, error="no"),)}
+    )
     return [*judge(broken, Thresholds()).reasons, *judge(without, Thresholds()).reasons]
 
 
