@@ -141,6 +141,7 @@ def _close(s: State, c: Config, one: Resolving, outcome: str) -> State:
         return s._replace(ledgers=s.ledgers - {ledger})
     outcome = ledger.came or outcome
     waits = outcome == RETRY and c.has("retrying") and (find(s, c, one.publish + "+") is None or not c.has("early child"))
+    s = s.ends_lineage(ledger, outcome)
     return s.put(ledger, ledger._replace(phase=CLOSED, outcome=outcome, retrying=waits))
 
 

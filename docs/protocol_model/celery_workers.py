@@ -95,7 +95,7 @@ def _fail(s: State, c: Config, publish: str) -> Steps:
     if parent.phase == OPEN:
         s = s.put(parent, parent._replace(came=FAILURE))
     elif parent.retrying:
-        s = s.put(parent, parent._replace(retrying=False, outcome=FAILURE))
+        s = s.put(parent, parent._replace(retrying=False, outcome=FAILURE)).ends_lineage(parent, FAILURE)
     yield Step(f"the payload of {publish} can't be built: FAILURE by Celery itself", s, fair=False)
 
 
@@ -104,6 +104,5 @@ def settle(s: State, c: Config) -> Steps:
     owner, state = s.cell
     for ledger in s.ledgers:
         if ledger.retrying and owner == ledger.publish + "+" and state == FAILURE and find(s, c, owner) is None:
-            yield Step(
-                f"{ledger.publish} is no longer kept: {owner} ended without a dispatch", s.put(ledger, ledger._replace(retrying=False, outcome=state))
-            )
+            after = s.put(ledger, ledger._replace(retrying=False, outcome=state)).ends_lineage(ledger, state)
+            yield Step(f"{ledger.publish} is no longer kept: {owner} ended without a dispatch", after)

@@ -81,6 +81,8 @@ def redrive(s: State, c: Config, publish: str) -> State | None:
     known = find(s, c, new)
     if known is not None and c.has("once a letter"):
         return s._replace(storing=s.storing | {Storing(OPERATOR, new, known.seq)}) if "repeat" in c.may else None
+    if publish in s.fates and c.has("once a letter"):
+        return None
     while find(s, c, new) is not None:
         new += "'"
     kin = of_lineage(s, publish)
@@ -88,16 +90,19 @@ def redrive(s: State, c: Config, publish: str) -> State | None:
         if c.has("redriven"):
             s = s.put(ledger, ledger._replace(phase=CLOSED, outcome=REDRIVEN))
         return _run_again(s, c, publish, Ledger(new, s.counter + 1, in_chord=ledger.in_chord))
-    if not _failed_for_good(kin, ledger, c):
+    if not _failed_for_good(s, kin, ledger, c):
         return None
     return _run_again(s, c, publish, Ledger(new, s.counter + 1, in_chord=ledger.in_chord and not c.has("part counted")))
 
 
-def _failed_for_good(kin: list[Ledger], ledger: Ledger, c: Config) -> bool:
+def _failed_for_good(s: State, kin: list[Ledger], ledger: Ledger, c: Config) -> bool:
     if ledger.phase != CLOSED or (c.has("nothing live") and any(each.phase != CLOSED for each in kin)):
         return False
-    closed = [each for each in kin if each.phase == CLOSED]
-    return closed[-1].outcome == FAILURE or not c.has("newest failed")
+    if c.has("remembered"):
+        ended = {outcome for name, _, outcome in s.ends if name == lineage(ledger.publish)}
+    else:
+        ended = {[each for each in kin if each.phase == CLOSED][-1].outcome}
+    return FAILURE in ended or not c.has("newest failed")
 
 
 def _run_again(s: State, c: Config, publish: str, new: Ledger) -> State:
@@ -119,7 +124,7 @@ def _check_redrive(s: State, publish: str, new: Ledger) -> State:
         s = s.breaks(f"I9 {publish} is redriven as {new.publish} while {live[0]} is live")
     if any(lineage(one) == lineage(publish) and state in TERMINAL - {FAILURE} for one, state in s.ended):
         s = s.breaks(f"I9 {publish} is redriven, and its lineage hasn't failed")
-    return s._replace(redriven=s.redriven | {(publish, new.publish)})
+    return s._replace(redriven=s.redriven | {(publish, new.publish)}, fates=s.fates | {publish})
 
 
 # ---------------------------------------------------------------------------------------------------------------------------------- R16

@@ -109,6 +109,10 @@ class State(NamedTuple):
     letters: frozenset[str] = frozenset()
     flag: int = 0
     pardons: frozenset[tuple[str, int]] = frozenset()
+    ends: frozenset[tuple[str, int, str]] = frozenset()
+    """Of each lineage: its newest closed run, and that one's outcome. Kept in `task:<id>`, like the counter and the pardons."""
+    fates: frozenset[str] = frozenset()
+    """The dead letters that were redriven."""
     revoking: tuple[str, ...] | None = None
     """The publishes that a revoke under way has still to look at."""
     cell: tuple[str, str] = ("", "PENDING")
@@ -145,6 +149,13 @@ class State(NamedTuple):
     def put(self, old: Ledger | None, new: Ledger) -> State:
         """Write a ledger."""
         return self._replace(ledgers=(self.ledgers - {old} if old else self.ledgers) | {new})
+
+    def ends_lineage(self, ledger: Ledger, outcome: str) -> State:
+        """Remember the outcome of the newest run; they may be closed out of their order."""
+        name = lineage(ledger.publish)
+        if any(one == name and seq > ledger.seq for one, seq, _ in self.ends):
+            return self
+        return self._replace(ends=frozenset(end for end in self.ends if end[0] != name) | {(name, ledger.seq, outcome)})
 
     def started_times(self, publish: str) -> int:
         return sum(one == publish for one, _ in self.started)

@@ -96,14 +96,14 @@ def _retry_again(s: State, c: Config) -> Steps:
 
 
 def _forget(s: State, c: Config) -> Steps:
-    """TTLs. A tombstone outlives what is on its way and what may be sent again, but not the countdown of a retry; the counter outlives every tombstone."""
+    """TTLs. A tombstone outlives what is on its way and what may be sent again, but not the countdown of a retry; the task's own outlives every tombstone."""
     unresolved = {ledger.publish + "+" for ledger in s.ledgers if ledger.phase != CLOSED}
     busy: list[Storing | Entry | Run | Result | Resolving] = [*s.storing, *s.entries, *s.runs, *s.results, *s.resolving]
     on_its_way = s.broker | unresolved | {each.publish for each in busy}
     for ledger in s.ledgers:
-        older = any(other.seq < ledger.seq and other.phase == CLOSED for other in s.ledgers) and c.has("outlives")
-        if ledger.phase == CLOSED and not ledger.retrying and not older and ledger.publish not in on_its_way:
+        if ledger.phase == CLOSED and not ledger.retrying and ledger.publish not in on_its_way:
             yield Step(f"the tombstone of {ledger.publish} goes", s.fault()._replace(ledgers=s.ledgers - {ledger}), fair=False)
     kept = any(ledger.keeps_counter if c.has("run numbers") else ledger.phase == OPEN for ledger in s.ledgers)
-    if s.counter and not kept and all(ledger.keeps_counter for ledger in s.ledgers):
-        yield Step("the counter of run numbers goes", s.fault()._replace(counter=0), fair=False)
+    if s.counter and not kept and (all(ledger.keeps_counter for ledger in s.ledgers) or not c.has("outlives")):
+        gone = s.fault()._replace(counter=0, ends=frozenset(), pardons=frozenset())
+        yield Step("the run numbers of the task go, and how its lineages ended", gone, fair=False)

@@ -95,7 +95,7 @@ MUTATIONS: Final = (
     ),
     Mutation("redrive knows no redrive", "if done[1] then return { 'duplicate',", "if false then return { 'duplicate',"),
     Mutation("redrive sees nothing open", "if other == 'open' then return { 'refused:open' } end", ""),
-    Mutation("redrive sees nothing parked", "if other == 'parked' and keys[i] ~= job then return { 'refused:parked' } end", "", seed=260),
+    Mutation("redrive sees nothing parked", "if other == 'parked' and keys[i] ~= job then return { 'refused:parked' } end", "", seed=180),
     Mutation("redrive of what hasn't failed", "if outcome ~= 'FAILURE' then return { 'refused:'", "if false then return { 'refused:'", seed=80),
     Mutation("redrive sees no discard", " or phase ~= seen_phase then", " then", seed=130),
     Mutation("redrive sees no new run", "if redis.call('HGET', task, 'seq') ~= seen or", "if"),
@@ -118,7 +118,9 @@ MUTATIONS: Final = (
     Mutation(
         "a retry's end is not its lineage's", "  lineage_ended(task, lineage, seq, state)\n  return { 'ended' }", "  return { 'ended' }", seed=180
     ),
-    Mutation("whatever is closed last ends the lineage", "if last and tonumber(string.match(last, '^%d+')) > tonumber(seq) then return end", ""),
+    Mutation(
+        "whatever is closed last ends the lineage", "if last and tonumber(string.match(last, '^%d+')) > tonumber(seq) then return end", "", seed=1000
+    ),
     Mutation("release isn't for good", "'phase', 'open', 'released', 1, 'winner'", "'phase', 'open', 'winner'"),
     Mutation("release keeps the old winner", "'released', 1, 'winner', results .. ' ' .. result)", "'released', 1)"),
     Mutation("a revoke sees nothing parked", "if phase == 'parked' then\n    release(", "if false then\n    release("),

@@ -276,14 +276,21 @@ class Simulation:
     # ------------------------------------------------------------------------------------------------------------------------------- at rest
 
     def come_to_rest(self, pick: Random) -> None:
-        """Who is left goes on or crashes; then everybody works until there is nothing to do."""
+        """Who is left goes on or crashes; then everybody works until there is nothing to do. Some had hung all the while, and go on only then."""
+        late: list[Actor] = []
         for actor in list(self.live):
-            if pick.random() < 0.5:
+            fate = pick.random()
+            if fate < 0.4:
                 self._finish(actor)
+            elif fate < 0.7:
+                late.append(actor)
         self.live.clear()
         for _ in range(MOST_ROUNDS):
             if self._round(pick):
-                return
+                if not late:
+                    return
+                self.world.say("somebody comes late")
+                self._finish(late.pop())
         raise Violation(f"I1: there is still something to do after {MOST_ROUNDS} rounds")
 
     def _round(self, pick: Random) -> bool:
@@ -299,10 +306,10 @@ class Simulation:
             self._finish(actors.stream_worker(world, scene.delivery(row, "W2"), pick))
         for row in self._new(scene.status, MANAGEMENT_CONSUMERS, "B1", count=100):
             self._finish(actors.status_reader(world, row, pick))
-        while (claimed := scene.claim_result("B1")) is not None:
-            self._finish(actors.bridge(world, claimed, pick))
-        for row in self._new(scene.results, MANAGEMENT_CONSUMERS, "B2", count=100):
-            self._finish(actors.bridge(world, row, pick))
+        ways: list[Callable[[], Iterator[Row]]] = [self._claimed_results, self._new_results]
+        for results in ways if pick.random() < 0.6 else reversed(ways):
+            for row in results():
+                self._finish(actors.bridge(world, row, pick))
         self.repair(pick)
         self.trim(pick)
         operators.look_after_retries(world)
@@ -316,6 +323,13 @@ class Simulation:
 
     def _new(self, stream: str, group: str, consumer: str, *, count: int = 1) -> list[Row]:
         return rows(self.client.xreadgroup(group, consumer, {stream: ">"}, count=count), stream)
+
+    def _claimed_results(self) -> Iterator[Row]:
+        while (row := self.scene.claim_result("B1")) is not None:
+            yield row
+
+    def _new_results(self) -> Iterator[Row]:
+        yield from self._new(self.scene.results, MANAGEMENT_CONSUMERS, "B2", count=100)
 
     def _promote_all(self, now_ms: int | None) -> None:
         for publish in map(str, self.client.zrange(self.scene.delayed, 0, -1)):
