@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -19,12 +20,16 @@ from rich.console import Console
 from rich.table import Table
 
 from bridge import connect
+from bridge.celery_internals.servers import redis_of_backend
 from bridge.connection import Connection
 from bridge.maintenance.consumers import delete_idle_consumers
 from bridge.maintenance.dead_letters import purge_old_dead_letters
 from bridge.maintenance.ghosts import sweep_all_ghosts
+from bridge.maintenance.measuring import collect_metrics
 from bridge.maintenance.memory import watch_memory
 from bridge.maintenance.promoting import promote_due
+from bridge.maintenance.reaping import reap_silent
+from bridge.maintenance.reconciling import reconcile
 from bridge.maintenance.repairing import repair_open
 from bridge.maintenance.tombstones import purge_tombstones
 from bridge.maintenance.trimming import trim_done
@@ -50,10 +55,10 @@ BODY = "x" * 500
 class Bench:
     """A server with one service, filled as each measurement wants it."""
 
-    def __init__(self, url: str, entries: int, jobs: int, *, before: bool) -> None:
+    def __init__(self, url: str, results: str, entries: int, jobs: int, *, before: bool) -> None:
         SERVICES.clear()
         SERVICES[LAB.name] = LAB
-        self.url, self.entries, self.jobs, self.keys = url, entries, jobs, Keys()
+        self.url, self.results, self.entries, self.jobs, self.keys = url, results, entries, jobs, Keys()
         self.client, self.before = connect_redis(url), before
         self.table = Table(
             "work", "what lies there", "seconds", "longest wait of others (ms)", "outcome", title=f"{entries:,} entries, {jobs:,} jobs"
@@ -183,6 +188,7 @@ def repair_waiting(bench: Bench) -> None:
             dispatching.dispatch(bench.keys, LAB, command, publish_id=f"p{number}", lineage="l", retries=0, context="{}", max_backlog=10**9),
         )
     bench.measure("repair", f"{bench.entries:,} open jobs that wait", lambda: repair_open(bench.connection(), older_than_seconds=0))
+    bench.measure("metrics", f"{bench.entries:,} commands wait", lambda: collect_metrics(bench.connection()))
     bench.measure("tombstones", f"{bench.entries:,} ledgers, all open", lambda: purge_tombstones(bench.connection()))
     full = dispatching.dispatch(
         bench.keys,
@@ -195,6 +201,21 @@ def repair_waiting(bench: Bench) -> None:
         max_backlog=bench.entries,
     )
     bench.measure("(a dispatch that is refused, 1,000 times)", "a full backlog", lambda: {call(bench.client, full).verdict for _ in range(1_000)})
+
+
+def reconciling(bench: Bench) -> None:
+    """In a row after `repair_waiting`: its jobs, and the states of their tasks in the result backend."""
+    app = connect(Celery("bench", broker="memory://", backend=bench.results, set_as_current=False))
+    app.streams_connection = Connection(app, BridgeSettings(redis_url=bench.url))
+    backend = redis_of_backend(app.backend)
+    for start in range(0, bench.entries, PART):
+        keys = [app.backend.get_key_for_task(f"t{number}") for number in range(start, min(start + PART, bench.entries))]
+        backend.mset(dict.fromkeys(keys, b'{"status": "DISPATCHED", "result": null, "children": []}'))
+    bench.measure("reconcile", f"{bench.entries:,} open jobs that wait", lambda: reconcile(Connection.of(app)))
+    SERVICES[LAB.name] = replace(LAB, reap_after_seconds=3600)
+    bench.read(LAB.commands, LAB.group)
+    bench.measure("reap", f"{bench.entries:,} pending, none silent", lambda: reap_silent(Connection.of(app)))
+    SERVICES[LAB.name] = LAB
 
 
 def trimming(bench: Bench) -> None:
@@ -252,8 +273,8 @@ def main() -> None:
     parser.add_argument("--before", action="store_true", help="also let each open job search the results by itself, as repair once did (minutes)")
     given = parser.parse_args()
     with EmbeddedServer() as server:
-        bench = Bench(server.url, given.entries, given.jobs, before=given.before)
-        for part in (promote, repair, repair_waiting, trimming, memory, ghosts, consumers, dead_letters):
+        bench = Bench(server.url, server.celery_url(1), given.entries, given.jobs, before=given.before)
+        for part in (promote, repair, repair_waiting, reconciling, trimming, memory, ghosts, consumers, dead_letters):
             part(bench)
         Console(width=170).print(bench.table)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import redis
@@ -83,3 +84,11 @@ def result_ttl_seconds(backend: Backend, state: str) -> int:
 def store_state(request: Request, state: str, meta: Any) -> None:
     """Store a state with its meta, in Celery's own form (extended, when `result_extended` is set)."""
     request.app.backend.store_result(request.id, meta, state, request=request._context)
+
+
+def stored_states(backend: Backend, task_ids: Sequence[str]) -> list[str]:
+    """The state of each task, PENDING where none is stored; of a Redis backend in one round trip."""
+    if not isinstance(backend, RedisBackend):
+        return [str(backend.get_task_meta(task_id, cache=False)["status"]) for task_id in task_ids]
+    values = backend.client.mget([backend.get_key_for_task(task_id) for task_id in task_ids]) if task_ids else []
+    return [str(backend.decode_result(value)["status"]) if value else str(states.PENDING) for value in values]

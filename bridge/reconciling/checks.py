@@ -12,7 +12,7 @@ from bridge.reconciling.lost import tasks_without_ledger
 from bridge.reconciling.lost_messages import lost_messages
 from bridge.reconciling.problems import Problem
 from bridge.reconciling.retries import missing_retries
-from bridge.reconciling.states import states_that_disagree
+from bridge.reconciling.states import states_of_others
 from bridge.reconciling.thresholds import ReconcilerSettings
 from bridge.reconciling.waiting import newer_messages, overdue_delayed, results_without_job, services_without_workers
 
@@ -25,7 +25,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     lost_messages,
     stuck_jobs,
     missing_retries,
-    states_that_disagree,
+    states_of_others,
     results_without_job,
     newer_messages,
 )

@@ -5,20 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bridge.connection import Connection
-from bridge.reconciling.ledgers import OpenLedger, open_ledgers
+from bridge.reconciling.ledgers import OpenLedger, pages_of_ledgers
 from bridge.reconciling.problems import Kind, Problem
+from bridge.reconciling.states import states_of_open
 from bridge.reconciling.thresholds import ReconcilerSettings
 from streams.bus import clock
 
 
 def stuck_jobs(connection: Connection, settings: ReconcilerSettings) -> Iterator[Problem]:
-    """Jobs without an owner, results that nobody resolves, progress that stands still."""
+    """Jobs without an owner, results that nobody resolves, progress that stands still, and states that aren't what the job is. Each job is read once."""
     now = clock.now_ms()
-    for ledger in open_ledgers(connection, connection.keys.open_jobs):
-        if ledger.age_ms(now) >= settings.settle_seconds * 1000:
+    for page in pages_of_ledgers(connection, connection.keys.open_jobs):
+        settled = [ledger for ledger in page if ledger.age_ms(now) >= settings.settle_seconds * 1000]
+        for ledger in settled:
             yield from _without_owner(ledger, settings, connection.settings.lease_seconds)
             yield from _unresolved(connection, ledger, settings, now)
             yield from _stalled(ledger, settings, now)
+        yield from states_of_open(connection, settled)
 
 
 def _without_owner(ledger: OpenLedger, settings: ReconcilerSettings, lease_seconds: float) -> Iterator[Problem]:

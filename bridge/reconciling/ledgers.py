@@ -11,6 +11,8 @@ from bridge.connection import Connection
 from streams.bus.topology import MANAGEMENT_CONSUMERS, Service
 
 PAGE = 500
+FIELDS = ("task_id", "seq", "lineage", "service", "stream", "entry", "winner", "result_id", "dispatched_at", "ctx")
+"""What is read of management's half: not the command, which may be large."""
 
 
 def ignores_result(context: str) -> bool:
@@ -61,11 +63,11 @@ class OpenLedger:
         return now_ms - float(self.job.get("dispatched_at") or now_ms)
 
 
-def open_ledgers(connection: Connection, listed: str) -> Iterator[OpenLedger]:
-    """Those of one list (`Keys.open_jobs` or `Keys.parked_jobs`), page by page. A job that is closed meanwhile may be missing."""
+def pages_of_ledgers(connection: Connection, listed: str) -> Iterator[list[OpenLedger]]:
+    """Those of one list (`Keys.open_jobs` or `Keys.parked_jobs`), so many at a time. One that is closed meanwhile makes another one be left out this time."""
     start = 0
     while publishes := [str(each) for each in connection.client.zrange(listed, start, start + PAGE - 1)]:
-        yield from _read(connection, publishes)
+        yield list(_read(connection, publishes))
         start += PAGE
 
 
@@ -73,8 +75,9 @@ def _read(connection: Connection, publishes: list[str]) -> Iterator[OpenLedger]:
     keys, client = connection.keys, connection.client
     with client.pipeline(transaction=False) as pipe:
         for publish in publishes:
-            pipe.hgetall(keys.job(publish))
-        jobs: list[dict[str, str]] = pipe.execute()
+            pipe.hmget(keys.job(publish), list(FIELDS))
+        rows: list[list[str | None]] = pipe.execute()
+    jobs = [{name: value for name, value in zip(FIELDS, row, strict=True) if value is not None} for row in rows]
     known = [(publish, job, _service(connection, job)) for publish, job in zip(publishes, jobs, strict=True) if job.get("task_id")]
     with client.pipeline(transaction=False) as pipe:
         for publish, job, service in known:

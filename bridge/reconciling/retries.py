@@ -11,6 +11,7 @@ from kombu.utils.json import loads
 
 from bridge import identity
 from bridge.celery_internals.resuming import send_retry
+from bridge.celery_internals.servers import stored_states
 from bridge.connection import Connection
 from bridge.reconciling.ledgers import ignores_result
 from bridge.reconciling.problems import Kind, Problem
@@ -33,7 +34,7 @@ def missing_retries(connection: Connection, settings: ReconcilerSettings) -> Ite
         if task_id is None:
             connection.client.zrem(keys.retrying_jobs, publish)
             continue
-        stored = str(connection.app.backend.get_task_meta(task_id, cache=False)["status"])
+        stored = stored_states(connection.app.backend, [str(task_id)])[0]
         if stored in states.READY_STATES and not ignores_result(str(context)):
             connection.call(dispatching.retry_ended(keys, parent=publish, task_id=str(task_id), state=stored))
             continue

@@ -11,8 +11,9 @@ from celery.app.task import Context
 from kombu.utils.json import loads
 
 from bridge import identity
+from bridge.celery_internals.servers import stored_states
 from bridge.connection import Connection
-from bridge.reconciling.ledgers import OpenLedger, ignores_result, open_ledgers
+from bridge.reconciling.ledgers import OpenLedger, ignores_result, pages_of_ledgers
 from bridge.reconciling.problems import Kind, Problem
 from bridge.reconciling.thresholds import ReconcilerSettings
 from bridge.states import DEAD_LETTERED, DISPATCHED
@@ -21,20 +22,27 @@ from streams.bus import clock
 CLOSED_AT_A_TIME = 1_000
 
 
-def states_that_disagree(connection: Connection, settings: ReconcilerSettings) -> Iterator[Problem]:
-    """Open jobs whose state is gone or says that they have ended; parked ones that don't say so; ended ones that aren't told as ended."""
-    now = clock.now_ms()
-    for ledger in open_ledgers(connection, connection.keys.open_jobs):
-        if ledger.age_ms(now) >= settings.settle_seconds * 1000 and ledger.is_newest and not ledger.ignores_result:
-            yield from _of_open(connection, ledger)
-    for ledger in open_ledgers(connection, connection.keys.parked_jobs):
-        if ledger.is_newest and not ledger.ignores_result:
-            yield from _of_parked(connection, ledger)
-    yield from _of_closed(connection, settings, now)
+def states_of_open(connection: Connection, ledgers: list[OpenLedger]) -> Iterator[Problem]:
+    """Open jobs whose state is gone, or says that they have ended."""
+    for ledger, stored in _with_states(connection, ledgers):
+        yield from _of_open(connection, ledger, stored)
 
 
-def _of_open(connection: Connection, ledger: OpenLedger) -> Iterator[Problem]:
-    stored = _stored(connection, ledger.task_id)
+def states_of_others(connection: Connection, settings: ReconcilerSettings) -> Iterator[Problem]:
+    """Parked jobs that aren't told as such, and ended ones that aren't told as ended."""
+    for page in pages_of_ledgers(connection, connection.keys.parked_jobs):
+        for ledger, stored in _with_states(connection, page):
+            yield from _of_parked(connection, ledger, stored)
+    yield from _of_closed(connection, settings, clock.now_ms())
+
+
+def _with_states(connection: Connection, ledgers: list[OpenLedger]) -> Iterator[tuple[OpenLedger, str]]:
+    """Those whose task has a state of theirs, and which it is."""
+    shown = [ledger for ledger in ledgers if ledger.is_newest and not ledger.ignores_result]
+    return zip(shown, stored_states(connection.app.backend, [ledger.task_id for ledger in shown]), strict=True)
+
+
+def _of_open(connection: Connection, ledger: OpenLedger, stored: str) -> Iterator[Problem]:
     if stored == states.PENDING:
         expected = states.STARTED if ledger.run.get("heartbeat") else DISPATCHED
         meta = {"pid": None, "hostname": ledger.run.get("worker")} if expected == states.STARTED else None
@@ -53,8 +61,7 @@ def _of_open(connection: Connection, ledger: OpenLedger) -> Iterator[Problem]:
         )
 
 
-def _of_parked(connection: Connection, ledger: OpenLedger) -> Iterator[Problem]:
-    stored = _stored(connection, ledger.task_id)
+def _of_parked(connection: Connection, ledger: OpenLedger, stored: str) -> Iterator[Problem]:
     if stored != DEAD_LETTERED:
         fix = _storing(connection, ledger, DEAD_LETTERED, None)
         why = f"its job is parked, and its state is {stored}"
@@ -73,17 +80,12 @@ def _of_closed(connection: Connection, settings: ReconcilerSettings, now: int) -
         for task_id, *_ in ledgers:
             pipe.hget(keys.task(task_id), "seq")
         newest = pipe.execute()
-    for (task_id, seq, outcome, context), last in zip(ledgers, newest, strict=True):
-        if seq != last or outcome not in states.READY_STATES or ignores_result(context):
-            continue
-        stored = _stored(connection, task_id)
+    told = [row for row, last in zip(ledgers, newest, strict=True) if row[1] == last and row[2] in states.READY_STATES and not ignores_result(row[3])]
+    stored_now = stored_states(connection.app.backend, [row[0] for row in told])
+    for (task_id, _, outcome, _), stored in zip(told, stored_now, strict=True):
         if stored in states.UNREADY_STATES | {DISPATCHED, DEAD_LETTERED} and stored != states.PENDING:  # PENDING: it was forgotten, or has expired
             why = f"it ended as {outcome}, and its state is {stored}: the result backend went back in time, or something else has written it"
             yield Problem(Kind.STATE_DISAGREES, f"task {task_id}", why, "look at what writes there; a caller that waits has to be told by hand")
-
-
-def _stored(connection: Connection, task_id: str) -> str:
-    return str(connection.app.backend.get_task_meta(task_id, cache=False)["status"])
 
 
 def _storing(connection: Connection, ledger: OpenLedger, state: str, meta: Any) -> Callable[[], str]:
@@ -95,4 +97,4 @@ def _store(connection: Connection, ledger: OpenLedger, state: str, meta: Any) ->
     run = identity.CurrentRun(ledger.publish, ledger.job["lineage"], int(ledger.job["seq"]), ledger.task_id)
     with identity.running(run):
         connection.app.backend.store_result(ledger.task_id, meta, state, request=Context(loads(ledger.job["ctx"])))
-    return f"its state is {_stored(connection, ledger.task_id)} now"
+    return f"its state is {stored_states(connection.app.backend, [ledger.task_id])[0]} now"

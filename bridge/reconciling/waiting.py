@@ -14,7 +14,9 @@ from bridge.reconciling.problems import Kind, Problem
 from bridge.reconciling.thresholds import ReconcilerSettings
 from bridge.stream_workers import stream_workers
 from streams.bus import clock
+from streams.bus.entry_ids import time_of
 from streams.bus.messages import SCHEMA
+from streams.bus.reader import NEWER_SCHEMA
 from streams.bus.topology import MANAGEMENT_CONSUMERS, Service
 
 MOST_TOLD = 20
@@ -81,27 +83,27 @@ def results_without_job(connection: Connection, settings: ReconcilerSettings) ->
 
 
 def newer_messages(connection: Connection, settings: ReconcilerSettings) -> Iterator[Problem]:
-    """Entries in a pending list that only a newer version of this system can read."""
+    """Entries that were left for a reader of a newer version of this system."""
+    latest = clock.utc_now() - settings.settle
     for service in connection.services:
         groups = [(stream, service.group, f"a newer {service.name} worker") for stream in service.command_streams]
         for name, group, reader in (*groups, (service.results, MANAGEMENT_CONSUMERS, "a newer bridge")):
             stream = connection.keys.stream(name)
-            if not connection.client.exists(stream):
-                continue
-            idle_ms = int(settings.settle_seconds * 1000)
-            rows: Any = _pending(connection, stream, group, idle_ms)
-            for row in rows:
-                fields = _fields(connection, stream, row["message_id"])
-                if fields.get("schema", "1").isdigit() and int(fields.get("schema", "1")) > int(SCHEMA):
-                    why = f"entry {row['message_id']} on {stream} has schema {fields['schema']}, and this version reads up to {SCHEMA}"
-                    yield Problem(Kind.NEWER_SCHEMA, f"task {fields.get('task_id', '?')}", why, f"start {reader}, or upgrade this one")
+            for entry in _left(connection, stream, group):
+                if time_of(entry) > latest:
+                    continue
+                fields = _fields(connection, stream, entry)
+                why = f"entry {entry} on {stream} has schema {fields.get('schema')}, and this version reads up to {SCHEMA}"
+                yield Problem(Kind.NEWER_SCHEMA, f"task {fields.get('task_id', '?')}", why, f"start {reader}, or upgrade this one")
 
 
-def _pending(connection: Connection, stream: str, group: str, idle_ms: int) -> Any:
+def _left(connection: Connection, stream: str, group: str) -> list[str]:
+    """Their ids; at most 100."""
     try:
-        return connection.client.xpending_range(stream, group, "-", "+", 100, idle=idle_ms)
-    except redis.ResponseError:  # no group: nobody was ever there
+        rows: Any = connection.client.xpending_range(stream, group, "-", "+", 100, NEWER_SCHEMA)
+    except redis.ResponseError:  # no stream or no group: nobody was ever there
         return []
+    return [str(row["message_id"]) for row in rows]
 
 
 def _fields(connection: Connection, stream: str, entry: str) -> dict[str, str]:

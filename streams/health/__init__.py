@@ -2,9 +2,9 @@
 
 from streams.health.checks import ConsumerLag, Health, check_consumer_lag, check_stream_health, collect_stream_metrics
 from streams.health.deployment import Deployment
+from streams.health.reasons import Level, Reason, Verdict
 from streams.health.snapshot import Snapshot
 from streams.health.thresholds import Thresholds
-from streams.health.verdict import Level, Reason, Verdict
 
 __all__ = [
     "ConsumerLag",

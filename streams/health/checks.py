@@ -7,9 +7,10 @@ from pydantic import BaseModel, ConfigDict
 from streams.health.assembling import assemble
 from streams.health.collect import measure
 from streams.health.deployment import ConnectedApp, Deployment, StreamsConnection
+from streams.health.reasons import Verdict
 from streams.health.snapshot import Lag, Snapshot
 from streams.health.thresholds import Thresholds
-from streams.health.verdict import Verdict, judge
+from streams.health.verdict import judge
 
 
 class Health(BaseModel):

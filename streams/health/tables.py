@@ -10,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from streams.health.checks import Health
+from streams.health.reasons import Level, Verdict, duration
 from streams.health.snapshot import Deliveries, Group, ServiceHealth, Snapshot, Stream
-from streams.health.verdict import Level, Verdict, duration
 
 COLOURS: Final = {Level.OK: "green", Level.DEGRADED: "yellow", Level.CRITICAL: "red"}
 

@@ -25,7 +25,14 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     directory: Path = tmp_path_factory.mktemp("stack")
     with EmbeddedServer() as server:
         limits = json.dumps({"lab": {"max_backlog": LIMIT}})
-        with Stack(directory, server, STREAMS_LIMITS=limits, BRIDGE_BACKLOG_RETRY_SECONDS="0.4", BRIDGE_BACKLOG_RETRY_MAX_SECONDS="1") as stack:
+        with Stack(
+            directory,
+            server,
+            STREAMS_LIMITS=limits,
+            BRIDGE_BACKLOG_RETRY_SECONDS="0.4",
+            BRIDGE_BACKLOG_RETRY_MAX_SECONDS="1",
+            BRIDGE_MEMORY_SECONDS="0",
+        ) as stack:
             celery, bridge = stack.celery(TEST_STOP_FILE=str(directory / "stop")), stack.bridge()
             stack.worker()
             stack.start(celery, bridge)

@@ -49,7 +49,7 @@ def stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         named = {"CELERY_BROKER_URL": way.broker, "CELERY_RESULT_BACKEND": way.backend}
         others = {variable: opened.enter_context(kind()) for variable, kind in named.items() if kind is not None}
         urls = {variable: other.url for variable, other in others.items()}
-        stack = opened.enter_context(Stack(tmp_path_factory.mktemp("stack"), server, None, **urls))
+        stack = opened.enter_context(Stack(tmp_path_factory.mktemp("stack"), server, None, BRIDGE_MEMORY_SECONDS="0", **urls))
         stack.others = list(others.values())
         stack.celery()
         stack.bridge()
@@ -96,6 +96,16 @@ def test_retry(stack: Stack) -> None:
     result = stack.send("retried", failures=2)
     assert stack.get(result) == {"runs": 3}
     assert [(run.attempt, run.delivery) for run in stack.runs(result)] == [(1, 1), (1, 2), (2, 1)]
+
+
+def test_a_task_that_is_put_off(stack: Stack) -> None:
+    stack.redis.set(stack.keys.over_memory, "too much", ex=600)
+    body = chord([stack.task("echo", value=number) for number in range(2)], stack.caller.signature("lab.total"), app=stack.caller)()
+    stack.wait_for_states(body.parent.results, "RETRY")
+    assert "the streams are over their memory budget: too much" in str(body.parent.results[0].result)
+    stack.redis.delete(stack.keys.over_memory)
+    assert stack.get(body) == 1
+    assert {1: 2} == stack.run_counts(body.parent.results)
 
 
 def test_chain(stack: Stack) -> None:

@@ -20,7 +20,7 @@ LANES = replace(LAB, lanes=("urgent", "normal"))
 @pytest.fixture(scope="module")
 def stack(own_server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     services = json.dumps({"lab": {"handlers": ["tests.handlers"], "lanes": LANES.lanes}})
-    with Stack(tmp_path_factory.mktemp("stack"), own_server, STREAMS_SERVICES=services) as stack:
+    with Stack(tmp_path_factory.mktemp("stack"), own_server, STREAMS_SERVICES=services, BRIDGE_MEMORY_SECONDS="0") as stack:
         stack.lab = LANES
         stack.celery()
         stack.bridge()
@@ -75,6 +75,15 @@ def test_celerys_retry_stays_on_its_lane(stack: Stack) -> None:
     assert stack.get(result) == {"runs": 4}
     assert [4, 0] == [seen_on(stack, lane, result.id) for lane in LANES.lanes]
     assert [letter["source_stream"] for letter in stack.dead_letters() if letter["task_id"] == result.id] == [LANES.command_stream("urgent")]
+
+
+def test_a_task_that_was_put_off_stays_on_its_lane(stack: Stack) -> None:
+    stack.redis.set(stack.keys.over_memory, "much", ex=600)
+    result = urgent(stack, "echo", value=1).apply_async()
+    stack.wait_for_states([result], "RETRY")
+    stack.redis.delete(stack.keys.over_memory)
+    stack.get(result)
+    assert [1, 0] == [seen_on(stack, lane, result.id) for lane in LANES.lanes]
 
 
 def test_a_lane_goes_with_its_signature_through_a_group(stack: Stack) -> None:

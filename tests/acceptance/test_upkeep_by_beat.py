@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from bridge.maintenance.registry import WORKS
 from streams.embedded import EmbeddedServer
 from tests.acceptance.stack import Process, Stack
 from tests.waiting import wait_until
@@ -20,9 +21,7 @@ DONE = re.compile(r"Task streams\.maintenance\.(\w+)\[\S+\] succeeded in \S+ \{'
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     directory: Path = tmp_path_factory.mktemp("stack")
-    intervals = {
-        f"BRIDGE_{name}_SECONDS": "1" for name in ("PROMOTE", "REPAIR", "TRIM", "MEMORY", "GHOSTS", "CONSUMERS", "DEAD_LETTERS", "TOMBSTONES")
-    }
+    intervals = {f"BRIDGE_{work.name.upper()}_SECONDS": "1" for work in WORKS}
     with EmbeddedServer() as server, Stack(directory, server, None, BRIDGE_UPKEEP="beat", **intervals) as stack:
         stack.start(stack.celery(), stack.bridge(), stack.worker(), *(beat(stack, name) for name in ("beat1", "beat2")))
         yield stack
@@ -47,7 +46,7 @@ def test_each_work_is_done_by_beat_once_in_its_interval(stack: Stack) -> None:
         return Counter((found[1], found[2]) for found in DONE.finditer(celery.log))
 
     # Of two messages in an interval one is done.
-    works = {"promote", "repair", "trim", "memory", "ghosts", "consumers", "dead_letters", "tombstones"}
+    works = {work.name for work in WORKS}
     wait_until(lambda: all(outcomes()[name, done] >= 2 for name in works for done in ("True", "False")), 60, lambda: str(outcomes()))
     noted = {str(name): json.loads(str(value)) for name, value in stack.redis.hgetall(stack.keys.upkeep).items()}
     assert works == set(noted)

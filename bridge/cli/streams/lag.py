@@ -8,8 +8,8 @@ from pydantic import BaseModel, ConfigDict
 from bridge.cli.streams.looking import options, show
 from streams.health import ConsumerLag, Health, Verdict
 from streams.health.checks import lags_of
+from streams.health.rules import LAG_KINDS
 from streams.health.tables import lag_table
-from streams.health.verdict import LAG_KINDS
 
 
 class Lags(BaseModel):

@@ -20,6 +20,7 @@ from bridge.states import BEGUN_RANK
 from streams.bus import clock
 from streams.bus.clients import connect as connect_redis
 from streams.bus.functions import load_library
+from streams.bus.reader import NEWER_SCHEMA
 from streams.bus.topology import MANAGEMENT_CONSUMERS, SERVICES, add_service
 from streams.embedded import Server
 from streams.jobs import dead_letters, running
@@ -245,7 +246,8 @@ def test_a_superseded_result_has_a_job(connection: Connection, scene: Scene) -> 
 
 def test_a_message_of_a_newer_version_waits(connection: Connection, scene: Scene) -> None:
     scene.client.xadd(scene.commands, {"schema": "9", "task_id": "later", "type": "lab.run"})
-    scene.client.xreadgroup(SERVICE.group, "W1", {scene.commands: ">"})
+    assert found(connection, Kind.NEWER_SCHEMA) == []
+    scene.client.xreadgroup(SERVICE.group, NEWER_SCHEMA, {scene.commands: ">"})  # as a worker leaves it
     (problem,) = found(connection, Kind.NEWER_SCHEMA)
     assert problem.what == "task later"
     assert "schema 9" in problem.why

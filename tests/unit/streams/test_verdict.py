@@ -9,6 +9,7 @@ import pytest
 
 from streams.bus.topology import MANAGEMENT_CONSUMERS
 from streams.health import Level, Reason, Snapshot, Thresholds
+from streams.health.rules import LAG_KINDS, RULES
 from streams.health.snapshot import (
     Consumer,
     DeadLetters,
@@ -24,7 +25,7 @@ from streams.health.snapshot import (
     Times,
     Upkeep,
 )
-from streams.health.verdict import LAG_KINDS, RULES, judge
+from streams.health.verdict import judge
 
 WELL = Server(
     version="7.0.15",
