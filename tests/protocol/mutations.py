@@ -27,7 +27,7 @@ class Mutation:
 
 MUTATIONS: Final = (
     Mutation("dispatch knows no publish", "if known then", "if known and false then"),
-    Mutation("dispatch sees no flag", "redis.call('EXISTS', flag) == 1", "false"),
+    Mutation("dispatch sees no flag", "local cancelled = redis.call('EXISTS', flag) == 1", "local cancelled = false"),
     Mutation(
         "the open ledger has a TTL", "redis.call('PERSIST', task)\n  redis.call('ZADD', open, now, publish)", "redis.call('PEXPIRE', job, 100000)"
     ),
