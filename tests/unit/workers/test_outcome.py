@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import socket
 
 import pytest
 from hypothesis import given
@@ -24,6 +25,12 @@ class MuteError(Exception):
         (Retryable("x"), True),
         (ConnectionResetError(), True),
         (OSError(errno.ENOSPC, "disk full"), True),
+        (OSError(errno.EDQUOT, "quota"), True),
+        (TimeoutError(errno.ETIMEDOUT, "connect"), True),
+        (OSError(errno.EHOSTUNREACH, "no route"), True),
+        (socket.gaierror(socket.EAI_AGAIN, "name server"), True),
+        (socket.gaierror(socket.EAI_NONAME, "no such host"), False),
+        (TimeoutError(), False),
         (OSError(errno.ENOENT, "not there"), False),
         (JobFailure("x"), False),
         (BadRequest("x"), False),
