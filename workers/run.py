@@ -37,6 +37,8 @@ logger = logging.getLogger(__name__)
 LIMIT_CHECK_SECONDS = 1.0
 """How often the memory is looked at."""
 JOB_LOG: Final = "job.log"
+KEPT: Final = "kept"
+"""What `execute` says of a suspect that waits until it can run alone."""
 NO_CHILD_SECONDS = 5.0
 """Pause of a slot whose child server can't start."""
 
@@ -100,9 +102,7 @@ class JobRun:
         self.token, self.number, self.started_at = taken.token, taken.delivery, utc_now()
         alone = is_suspect(taken.crashes, self.number, self.settings.max_deliveries)
         if alone and not self.room.take():
-            logger.info("%s: its worker has died under it before: it is handed back until it can run alone", self)
-            return await insist_async(self.client, running.hand_back(self.settings.keys, self.delivery, self.token))
-        self.room.decided.set()
+            return await self._wait_for_the_room()
         logger.info("%s: started%s", self, "; its worker has died under it before, so it runs alone" if alone else "")
         heartbeat = Heartbeat(self.client, self.settings, self.delivery, self.token, self.worker, self.pid, str(self))
         beating = asyncio.create_task(heartbeat.keep(self._on_verdict))
@@ -116,6 +116,13 @@ class JobRun:
                 self.room.release()
             beating.cancel()
             await asyncio.gather(beating, return_exceptions=True)
+
+    async def _wait_for_the_room(self) -> str:
+        """Not taken up after all, which counts as no delivery; but still this worker's."""
+        logger.info("%s: its worker has died under it before: it waits until it can run alone", self)
+        verdict = await insist_async(self.client, running.hand_back(self.settings.keys, self.delivery, self.token, keep=True))
+        self.token = ""
+        return KEPT if verdict == "handed_back" else verdict
 
     def _tidy_up(self) -> None:
         try:

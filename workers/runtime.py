@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
+import time
 from uuid import uuid4
 
 import redis
@@ -28,7 +30,7 @@ from workers.handlers import HANDLERS
 from workers.housekeeping import Housekeeping
 from workers.naming import worker_name
 from workers.presence import Presence, load_average, versions
-from workers.run import JobRun
+from workers.run import KEPT, JobRun
 from workers.settings import WorkerSettings
 from workers.starting import JobStarter
 from workers.suspects import Room
@@ -158,9 +160,7 @@ class WorkerRuntime:
     async def _work(self) -> None:
         failures = 0
         while not self._stop.is_set():
-            sole = self.room.wanted and not self._runs
-            limit = 1 if sole else 0 if self.room.has_suspect or self.room.wanted else self.concurrency
-            free = limit - len(self._runs)
+            free = 0 if self.room.is_closed else self.concurrency - len(self._runs)
             if free <= 0:
                 self._changed.clear()
                 await self._wait_for_any(asyncio.create_task(self._changed.wait()))
@@ -168,13 +168,9 @@ class WorkerRuntime:
             if not self._disk.look():
                 await self._wait_for_any(asyncio.create_task(asyncio.sleep(LOOK_AGAIN_SECONDS)))
                 continue
-            if sole:
-                self.room.wanted = False
-                self.reader.look_for_left_behind()
-                self.room.decided.clear()
             try:
                 with self.room.occupied():
-                    await self._begin(await self.reader.read(free, block_ms=BLOCK_MS), limit)
+                    await self._begin(await self.reader.read(free, block_ms=BLOCK_MS))
             except (*CONNECTION_ERRORS, redis.RedisError) as exc:
                 failures += 1
                 if failures == 1 or failures % 20 == 0:
@@ -186,12 +182,10 @@ class WorkerRuntime:
                     "Redis answers again; after a lost connection nothing is claimed from others for one lease (%g s)", self.settings.lease_seconds
                 )
                 failures = 0
-            if sole and self._runs:
-                await self._wait_for_any(asyncio.create_task(self.room.decided.wait()))
 
-    async def _begin(self, entries: list[Entry], limit: int) -> None:
+    async def _begin(self, entries: list[Entry]) -> None:
         for entry in entries:
-            if self._stop.is_set() or len(self._runs) >= limit or self.room.has_suspect or self.room.wanted or not self._disk.look():
+            if self._stop.is_set() or len(self._runs) >= self.concurrency or self.room.is_closed or not self._disk.look():
                 await self._give_back(entry)
             else:
                 self.room.enter()
@@ -230,6 +224,8 @@ class WorkerRuntime:
         assert task is not None
         try:
             word = await self._handle_entry(entry, task)
+            while word == KEPT:
+                word = await self._handle_entry(entry, task) if await self._keep_until_alone(entry, self._runs[task]) else "given back"
             if word:
                 logger.info("%s: %s", self._runs[task] or f"entry {entry.id}", word)
         except Exception as exc:
@@ -239,7 +235,6 @@ class WorkerRuntime:
         finally:
             self.reader.done(entry)
             self.room.leave()
-            self.room.decided.set()
             run = self._runs.pop(task, None)
             self.processed += run is not None and run.token != ""
 
@@ -263,6 +258,35 @@ class WorkerRuntime:
         delivery = Delivery(self.service, entry.stream, entry.id, self.consumer, command)
         run = self._runs[task] = JobRun(self.client, self.settings, self.jobs, delivery, self.room, worker=self.name)
         return await run.execute()
+
+    async def _keep_until_alone(self, entry: Entry, run: JobRun | None) -> bool:
+        """Hold a suspect, which isn't taken up, until nothing else is in hand here, or it was cancelled. False: it is given to others, or was lost to one.
+
+        Each worker that holds it begins nothing new meanwhile, so it has patience for a lease only, and each next one for twice as long.
+        """
+        assert run is not None
+        keys, publish = self.settings.keys, run.delivery.publish_id
+        times = int(await self.client.hincrby(keys.run(self.service.name, publish), "kept", 1))
+        until = time.monotonic() + self.settings.lease_seconds * 2 ** min(times, 16)
+        self.room.leave()
+        self.room.kept += 1
+        try:
+            while not self.room.is_empty:
+                if self._stop.is_set() or time.monotonic() > until:
+                    # At once at a stop; else after a lease, by whoever comes first.
+                    await self.reader.give_back(entry, idle_ms=running.HANDED_BACK_IDLE_MS if self._stop.is_set() else 0)
+                    return False
+                self.room.changed.clear()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self.room.changed.wait(), self.settings.lease_seconds / 3)
+                if not await self.reader.keep(entry):
+                    return False
+                if await self.client.hexists(keys.job(publish), "cancel"):
+                    break
+            return True
+        finally:
+            self.room.kept -= 1
+            self.room.enter()
 
     async def _park_when_hopeless(self, entry: Entry, error: Exception) -> None:
         """An entry that no worker can even take up is parked in the end, like one that kills its workers."""

@@ -26,17 +26,26 @@ class Room:
     """What one worker has in hand: many jobs at a time, or one suspect.
 
     Whoever may have a delivery counted is present: a job from before it is taken up until its end is told, and a read of the streams. A suspect runs when
-    nobody else is present; else it is handed back, and has its turn when the others have ended. So no death is counted for a job that didn't run.
+    nobody else is present; until then it is kept, but not taken up, and nothing new begins. So no death is counted for a job that didn't run.
     """
 
     def __init__(self) -> None:
-        self.has_suspect = False
-        """Whether one runs: nothing is read or taken up meanwhile."""
-        self.wanted = False
-        """Whether one was handed back: nothing new begins until the others have ended, and one job is read then, by itself."""
-        self.decided = asyncio.Event()
-        """Whoever was read has begun, or has ended."""
+        self.kept = 0
+        """Suspects that wait for their turn."""
+        self.changed = asyncio.Event()
+        """Somebody has left since this was cleared."""
+        self._has_suspect = False
         self._present = 0
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether a suspect runs or waits: nothing is read or begun meanwhile."""
+        return self._has_suspect or self.kept > 0
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nobody is present."""
+        return self._present == 0
 
     def enter(self) -> None:
         """Somebody is present."""
@@ -45,6 +54,7 @@ class Room:
     def leave(self) -> None:
         """And isn't any more."""
         self._present -= 1
+        self.changed.set()
 
     @contextmanager
     def occupied(self) -> Iterator[None]:
@@ -56,13 +66,10 @@ class Room:
             self.leave()
 
     def take(self) -> bool:
-        """A suspect asks for all of it. False while somebody else is present: it is handed back then."""
-        if self._present > 1:
-            self.wanted = True
-            return False
-        self.has_suspect = True
-        return True
+        """A suspect, who is present, asks for all of it; False while somebody else is there."""
+        self._has_suspect = self._has_suspect or self._present == 1
+        return self._has_suspect and self._present == 1
 
     def release(self) -> None:
         """The suspect has ended."""
-        self.has_suspect = False
+        self._has_suspect = False

@@ -105,7 +105,9 @@ def _dispatch(task: TwoPhaseTask, tracer: Any, uuid: str, args: Any, kwargs: Any
         return trace_ok_t(_Ended(ended), ended, time.monotonic() - started, None)
     with outcome.yielding(outcome.raising(ended), task.name):
         traced = tracer(uuid, args, kwargs, request)
-    if traced.info is not None and traced.info.state not in {states.RETRY, states.REJECTED}:
+    if (
+        traced.info is not None and traced.info.state != states.REJECTED
+    ):  # `self.retry` in the task's own function counts too: another message takes this one's place
         task.ended_before_dispatch(request, traced.info.state)
     return traced
 

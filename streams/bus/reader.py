@@ -8,7 +8,6 @@ A reply that was lost is found again: the entries that Redis holds for this cons
 from __future__ import annotations
 
 import logging
-import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -140,10 +139,6 @@ class GroupReader:
         self.in_hand.update(entry.key for entry in entries)
         return entries
 
-    def look_for_left_behind(self) -> None:
-        """Claim with the next read, however short a time ago that was done."""
-        self._last_claim = -math.inf
-
     def done(self, entry: Entry) -> None:
         """The entry is acknowledged, or given up: it may be given to this consumer again."""
         self.in_hand.discard(entry.key)
@@ -212,6 +207,11 @@ class GroupReader:
             if left:
                 found += self._entries(stream, await self.client.xclaim(stream, self.group, self.consumer, min_idle, list(left)), left)
         return found
+
+    async def keep(self, entry: Entry) -> bool:
+        """Renew the lease on one entry, without counting a delivery. False when it is another's by now, or gone."""
+        mine = await self.client.xpending_range(entry.stream, self.group, entry.id, entry.id, 1, self.consumer)
+        return bool(mine and await self.client.xclaim(entry.stream, self.group, self.consumer, 0, [entry.id], justid=True))
 
     async def renew(self) -> set[tuple[str, str]]:
         """Renew the lease on everything in hand, without counting a delivery; an entry that is another's by now stays that.

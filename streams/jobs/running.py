@@ -202,12 +202,16 @@ def dead_letter(
     )
 
 
-def hand_back(keys: Keys, delivery: Delivery, token: str) -> FunctionCall[str]:
-    """Give an entry back in order: the run doesn't count, and any worker may take it at once. Returns `handed_back` or `lost`."""
+def hand_back(keys: Keys, delivery: Delivery, token: str, *, keep: bool = False) -> FunctionCall[str]:
+    """Give an entry back in order: the run doesn't count, and any worker may take it at once; with `keep` it stays this consumer's, for another lease.
+
+    Returns:
+        `handed_back` or `lost`.
+    """
     service = delivery.service
     return FunctionCall(
         "hand_back",
         (delivery.stream, keys.run(service.name, delivery.publish_id)),
-        (service.group, delivery.consumer, delivery.entry, token, HANDED_BACK, HANDED_BACK_IDLE_MS),
+        (service.group, delivery.consumer, delivery.entry, token, *((delivery.consumer, 0) if keep else (HANDED_BACK, HANDED_BACK_IDLE_MS))),
         verdict,
     )

@@ -18,18 +18,26 @@ def test_two_deaths_or_one_before_the_last_delivery(crashes: int, delivery: int,
 def test_it_runs_when_nobody_else_is_present() -> None:
     room = Room()
     room.enter()
-    assert [room.take(), room.has_suspect, room.wanted] == [True, True, False]
+    assert [room.take(), room.is_closed, room.is_empty] == [True, True, False]
     room.release()
-    assert not room.has_suspect
+    room.leave()
+    assert [room.is_closed, room.is_empty] == [False, True]
 
 
-def test_while_others_are_present_it_is_handed_back_and_wanted() -> None:
+def test_while_others_are_present_it_cannot() -> None:
     room = Room()
     room.enter()
     room.enter()
-    assert [room.take(), room.has_suspect, room.wanted] == [False, False, True]
+    assert [room.take(), room.is_closed] == [False, False]
     room.leave()
+    assert room.changed.is_set()
     assert room.take()
+
+
+def test_nothing_begins_while_one_is_kept() -> None:
+    room = Room()
+    room.kept += 1
+    assert [room.is_closed, room.is_empty] == [True, True]
 
 
 def test_a_read_of_the_streams_is_present_too() -> None:
