@@ -5,10 +5,10 @@ from bridge import StreamTask, connect
 app = connect(Celery("myproj", broker=REDIS, backend=REDIS))
 """
 
-from bridge.configuration import check_configuration
+from bridge.configuration.checks import check_configuration
+from bridge.configuration.findings import Finding, Severity
 from bridge.connect import connect
 from bridge.errors import BadPayload, DeadLettered, EagerUnavailable, JobError, NotMappable, PoisonCommand, RemoteError, UncertainOutcome
-from bridge.findings import Finding, Severity
 from bridge.job_info import JobInfo, Progress, Stage
 from bridge.maintenance.beat import add_maintenance_tasks, maintenance_schedule
 from bridge.task import StreamTask

@@ -8,7 +8,7 @@ from celery import Celery, current_task, signals
 
 from bridge import identity
 from bridge.celery_internals.backends import fence_backend
-from bridge.configuration import CHORD_UNLOCK, EX_CONFIG, check_configuration, log_findings
+from bridge.configuration.checks import CHORD_UNLOCK, EX_CONFIG, check_configuration, log_findings
 from bridge.connection import Connection
 from bridge.settings import BridgeSettings
 
@@ -53,7 +53,7 @@ def _check(instance: Any = None, **_: Any) -> None:
     connection = getattr(instance.app, "streams_connection", None)
     if connection is None:
         return
-    from bridge import revoking  # noqa: F401 - whose commands take the place of Celery's, in a node only
+    from bridge.remote_control import revoking  # noqa: F401 - whose commands take the place of Celery's, in a node only
 
     refused = log_findings(check_configuration(instance.app, sends_events=bool(instance.task_events)))
     if refused and connection.is_bridge:

@@ -34,7 +34,7 @@ class Connection:
         self.is_bridge = False
         """Whether this process is a bridge: it refuses a configuration that loses jobs."""
         self.servers_checked = False
-        """Whether `bridge.server_checks` could ask every server."""
+        """Whether `bridge.configuration.servers` could ask every server."""
 
     @classmethod
     def of(cls, app: Celery) -> Connection:

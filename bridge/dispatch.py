@@ -18,12 +18,13 @@ from celery.utils.time import maybe_iso8601, maybe_make_aware
 from kombu.utils.json import dumps
 from pydantic import BaseModel
 
-from bridge import identity, payload_changes
+from bridge import identity
 from bridge.celery_internals.dispatching import SentBack
 from bridge.celery_internals.resuming import context_of
 from bridge.celery_internals.servers import is_server_away
-from bridge.configuration import refuse_what_loses_jobs
+from bridge.configuration.checks import refuse_what_loses_jobs
 from bridge.connection import Connection
+from bridge.dead_letters import payload_changes
 from bridge.states import DISPATCHED
 from streams.bus.codec import encode_json, to_json_safe
 from streams.errors import BacklogFull, PayloadTooLarge

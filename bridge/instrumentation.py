@@ -16,8 +16,8 @@ from celery import signals
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
 from prometheus_client.registry import Collector
 
-from bridge import notifying
 from bridge.connection import Connection
+from bridge.notifications import notifying
 from streams.bus.clients import CONNECTION_ERRORS
 from streams.health import Health, Thresholds, check_stream_health, recent
 from streams.health.assembling import known_reason

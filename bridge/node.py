@@ -15,13 +15,13 @@ from celery.worker import state as worker_state
 
 from bridge import instrumentation
 from bridge.celery_internals.servers import Interrupted, is_server_away
-from bridge.configuration import EX_CONFIG, log_findings
+from bridge.configuration.checks import EX_CONFIG, log_findings
+from bridge.configuration.servers import findings_of_servers
 from bridge.connection import Connection
 from bridge.maintenance.registry import due_works, work
 from bridge.maintenance.turns import do_in_turn
+from bridge.remote_control.stream_workers import NewsOfWorkers
 from bridge.resume import ChordClaimed, Resumer, WonResult
-from bridge.server_checks import findings_of_servers
-from bridge.stream_workers import NewsOfWorkers
 from bridge.upkeep_settings import Upkeeper
 from streams.bus.clients import CONNECTION_ERRORS, connect_async, is_passing
 from streams.bus.functions import load_library

@@ -15,12 +15,13 @@ from celery import states
 from celery.app.task import Context
 from kombu.utils.json import loads
 
-from bridge import identity, instrumentation, notifying, outcome, remote_errors
+from bridge import identity, instrumentation, outcome, remote_errors
 from bridge.celery_internals import resuming, revoked
 from bridge.celery_internals.resuming import Finished
 from bridge.celery_internals.servers import store_state
 from bridge.connection import Connection
 from bridge.errors import JobError
+from bridge.notifications import notifying
 from bridge.states import BEGUN_RANK, DEAD_LETTERED, PROGRESS
 from streams.jobs import dead_letters, resolving
 from streams.jobs.messages import Result, ResultStatus, Status, StatusKind

@@ -112,7 +112,7 @@ class StreamTask(TwoPhaseTask):
         """A message, given by its headers, ends with this state without having been dispatched."""
         ended_before_dispatch(self, message, state)
 
-    def retry(self, *args: Any, exc: BaseException | None = None, **options: Any) -> Any:
+    def retry(self, args: Any = None, kwargs: Any = None, exc: BaseException | None = None, **options: Any) -> Any:
         """Celery's; but a job that may run once only isn't run again because it isn't known whether it ran, whatever `autoretry_for` says.
 
         Raises:
@@ -120,7 +120,7 @@ class StreamTask(TwoPhaseTask):
         """
         if isinstance(exc, UncertainOutcome):
             raise exc
-        return super().retry(*args, exc=exc, **options)
+        return super().retry(args, kwargs, exc, **options)
 
     def payload(self, *args: Any, **kwargs: Any) -> Any:
         """What these arguments send.

@@ -24,7 +24,7 @@ from workers.folder import folder_name
 from workers.heartbeat import Heartbeat
 from workers.job_records import JobRecords
 from workers.log_cap import LogCap
-from workers.outcome import Cancelled, Failed, LogLine, Outcome, Progress, is_retryable
+from workers.outcome import Failed, LogLine, Outcome, Progress, is_retryable
 from workers.process import ChildServerError
 from workers.request import JobRequest
 from workers.running_job import RunningJob
@@ -60,8 +60,6 @@ class JobRun:
     _stop: StopReason | None = None
     _soft_limit_passed: bool = False
     _stopping: asyncio.Task[None] | None = None
-    _entering: asyncio.Task[None] | None = None
-    """While it waits for the others to end."""
     _log: LogCap | None = None
 
     def __str__(self) -> str:
@@ -101,14 +99,15 @@ class JobRun:
             return taken.verdict
         self.token, self.number, self.started_at = taken.token, taken.delivery, utc_now()
         alone = is_suspect(taken.crashes, self.number, self.settings.max_deliveries)
-        if alone and not self.room.reserve():
-            logger.info("%s: its worker has died under it before, and another such job is here already; it is handed back", self)
+        if alone and not self.room.take():
+            logger.info("%s: its worker has died under it before: it is handed back until it can run alone", self)
             return await insist_async(self.client, running.hand_back(self.settings.keys, self.delivery, self.token))
-        logger.info("%s: started", self)
+        self.room.decided.set()
+        logger.info("%s: started%s", self, "; its worker has died under it before, so it runs alone" if alone else "")
         heartbeat = Heartbeat(self.client, self.settings, self.delivery, self.token, self.worker, self.pid, str(self))
         beating = asyncio.create_task(heartbeat.keep(self._on_verdict))
         try:
-            outcome = await self._run_in_room(heartbeat, alone=alone)
+            outcome = await self._run_within_limits(heartbeat)
             await heartbeat.last()
             await asyncio.to_thread(self._tidy_up)
             return instrumentation.ended(self.delivery, await self._report(outcome), self.started_at)
@@ -131,8 +130,6 @@ class JobRun:
         if self._stop is not None:
             return
         self._stop = reason
-        if self._entering is not None:
-            self._entering.cancel()
         if self._job is not None:
             self._stopping = asyncio.create_task(self._stop_job(self._job))
 
@@ -142,19 +139,7 @@ class JobRun:
         else:
             await job.stop(self.settings.cancel_grace_seconds, reason=str(self._stop))
 
-    async def _run_in_room(self, heartbeat: Heartbeat, *, alone: bool) -> Outcome:
-        """Run it within its limits; a suspect when the others have ended. Its lease is renewed all the while."""
-        if alone:
-            logger.warning("%s: its worker has died under it before; it runs alone, and nothing else begins meanwhile", self)
-            self._entering = asyncio.create_task(self.room.emptied())
-            try:
-                await self._entering
-            except asyncio.CancelledError:
-                if self._stop is None:
-                    raise
-                return Cancelled(str(self._stop))
-            finally:
-                self._entering = None
+    async def _run_within_limits(self, heartbeat: Heartbeat) -> Outcome:
         limits = asyncio.create_task(self._enforce_limits())
         try:
             return await self._run_job(heartbeat)

@@ -158,7 +158,9 @@ class WorkerRuntime:
     async def _work(self) -> None:
         failures = 0
         while not self._stop.is_set():
-            free = 0 if self.room.has_suspect else self.concurrency - len(self._runs)
+            sole = self.room.wanted and not self._runs
+            limit = 1 if sole else 0 if self.room.has_suspect or self.room.wanted else self.concurrency
+            free = limit - len(self._runs)
             if free <= 0:
                 self._changed.clear()
                 await self._wait_for_any(asyncio.create_task(self._changed.wait()))
@@ -166,9 +168,13 @@ class WorkerRuntime:
             if not self._disk.look():
                 await self._wait_for_any(asyncio.create_task(asyncio.sleep(LOOK_AGAIN_SECONDS)))
                 continue
+            if sole:
+                self.room.wanted = False
+                self.reader.look_for_left_behind()
+                self.room.decided.clear()
             try:
                 with self.room.occupied():
-                    await self._begin(await self.reader.read(free, block_ms=BLOCK_MS))
+                    await self._begin(await self.reader.read(free, block_ms=BLOCK_MS), limit)
             except (*CONNECTION_ERRORS, redis.RedisError) as exc:
                 failures += 1
                 if failures == 1 or failures % 20 == 0:
@@ -180,10 +186,12 @@ class WorkerRuntime:
                     "Redis answers again; after a lost connection nothing is claimed from others for one lease (%g s)", self.settings.lease_seconds
                 )
                 failures = 0
+            if sole and self._runs:
+                await self._wait_for_any(asyncio.create_task(self.room.decided.wait()))
 
-    async def _begin(self, entries: list[Entry]) -> None:
+    async def _begin(self, entries: list[Entry], limit: int) -> None:
         for entry in entries:
-            if self._stop.is_set() or len(self._runs) >= self.concurrency or self.room.has_suspect or not self._disk.look():
+            if self._stop.is_set() or len(self._runs) >= limit or self.room.has_suspect or self.room.wanted or not self._disk.look():
                 await self._give_back(entry)
             else:
                 self.room.enter()
@@ -231,6 +239,7 @@ class WorkerRuntime:
         finally:
             self.reader.done(entry)
             self.room.leave()
+            self.room.decided.set()
             run = self._runs.pop(task, None)
             self.processed += run is not None and run.token != ""
 

@@ -25,19 +25,18 @@ def is_suspect(crashes: int, delivery: int, max_deliveries: int) -> bool:
 class Room:
     """What one worker has in hand: many jobs at a time, or one suspect.
 
-    Whoever may have a delivery counted is present: a job from before it is taken up until its end is told, and a read of the streams. The suspect begins
-    when nobody else is. So when it takes the worker down, no delivery of another job is counted for it.
+    Whoever may have a delivery counted is present: a job from before it is taken up until its end is told, and a read of the streams. A suspect runs when
+    nobody else is present; else it is handed back, and has its turn when the others have ended. So no death is counted for a job that didn't run.
     """
 
     def __init__(self) -> None:
+        self.has_suspect = False
+        """Whether one runs: nothing is read or taken up meanwhile."""
+        self.wanted = False
+        """Whether one was handed back: nothing new begins until the others have ended, and one job is read then, by itself."""
+        self.decided = asyncio.Event()
+        """Whoever was read has begun, or has ended."""
         self._present = 0
-        self._has_suspect = False
-        self._left = asyncio.Event()
-
-    @property
-    def has_suspect(self) -> bool:
-        """Whether one runs or waits for the others to end: nothing is to be read or taken up meanwhile."""
-        return self._has_suspect
 
     def enter(self) -> None:
         """Somebody is present."""
@@ -46,7 +45,6 @@ class Room:
     def leave(self) -> None:
         """And isn't any more."""
         self._present -= 1
-        self._left.set()
 
     @contextmanager
     def occupied(self) -> Iterator[None]:
@@ -57,19 +55,14 @@ class Room:
         finally:
             self.leave()
 
-    def reserve(self) -> bool:
-        """Become the suspect; False when there is one already."""
-        if self._has_suspect:
+    def take(self) -> bool:
+        """A suspect asks for all of it. False while somebody else is present: it is handed back then."""
+        if self._present > 1:
+            self.wanted = True
             return False
-        self._has_suspect = True
+        self.has_suspect = True
         return True
 
     def release(self) -> None:
         """The suspect has ended."""
-        self._has_suspect = False
-
-    async def emptied(self) -> None:
-        """Wait until nobody but the suspect is present."""
-        while self._present > 1:
-            self._left.clear()
-            await self._left.wait()
+        self.has_suspect = False

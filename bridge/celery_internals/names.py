@@ -1,7 +1,7 @@
 """Every name of Celery, kombu and billiard that the bridge uses and their documentation doesn't promise, so that a release that moves one is found out by
 name (`moved()`; `tests/unit/bridge/test_celery_internals.py`) and not by a job that hangs.
 
-They are used in this package; the remote control's in `bridge.remote_control`.
+They are used in this package; the remote control's in `bridge.remote_control.inspecting`.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ def bridge(ctx: click.Context, /, hostname: str, concurrency: int, loglevel: Any
     # Celery loads this module for its list of commands in every process; the rest is for a bridge.
     from bridge.node import StreamBridge
     from bridge.pool import BridgePool
-    from bridge.remote_control import NodeForStreamWorkers  # whose commands take the place of Celery's
+    from bridge.remote_control.inspecting import NodeForStreamWorkers  # whose commands take the place of Celery's
     from streams.errors import SettingsError
     from streams.health import Thresholds
 

@@ -12,7 +12,7 @@ from bridge.connection import Connection
 from bridge.maintenance.promoting import promote_due
 from bridge.reconciling.problems import Kind, Problem
 from bridge.reconciling.thresholds import ReconcilerSettings
-from bridge.stream_workers import stream_workers
+from bridge.remote_control.stream_workers import stream_workers
 from streams.bus import clock
 from streams.bus.entry_ids import time_of
 from streams.bus.messages import SCHEMA

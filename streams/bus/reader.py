@@ -8,6 +8,7 @@ A reply that was lost is found again: the entries that Redis holds for this cons
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -138,6 +139,10 @@ class GroupReader:
             return []
         self.in_hand.update(entry.key for entry in entries)
         return entries
+
+    def look_for_left_behind(self) -> None:
+        """Claim with the next read, however short a time ago that was done."""
+        self._last_claim = -math.inf
 
     def done(self, entry: Entry) -> None:
         """The entry is acknowledged, or given up: it may be given to this consumer again."""

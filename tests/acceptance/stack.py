@@ -106,6 +106,10 @@ class Process(StackProcess):
     def rss_bytes(self) -> int:
         return sum(process.memory_info().rss for process in self.family())
 
+    def left_of_earlier_starts(self) -> list[psutil.Process]:
+        """What it had started when it was killed, and that still runs."""
+        return [each for each in self._family if each.is_running() and not is_gone(each.pid)]
+
     def crash(self) -> None:
         """SIGKILL to the process alone, if it runs."""
         if self.running:

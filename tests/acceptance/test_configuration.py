@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from bridge.configuration import EX_CONFIG
+from bridge.configuration.checks import EX_CONFIG
 from streams.embedded import EmbeddedServer
 from tests import servers
 from tests.acceptance.stack import Process, Stack

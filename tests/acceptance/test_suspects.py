@@ -45,9 +45,9 @@ def test_a_suspect_runs_alone_and_its_neighbours_survive(stack: Stack) -> None:
     stack.wait_for_rest()
     assert {letter["task_id"] for letter in stack.dead_letters()} == {result.id for result in poison}
     for result in poison:
-        assert [run.delivery for run in stack.runs(result)] == [1, 2, 3]
+        assert stack.runs(result)[-1].delivery == 3
     assert max(run.delivery for run in stack.runs(*innocent)) <= 3
-    assert "it runs alone" in worker.log_file.read_text()
+    assert "so it runs alone" in worker.log_file.read_text()
 
 
 def test_two_suspects_dont_use_each_other_up(stack: Stack) -> None:

@@ -45,9 +45,18 @@ def orphan_jobs(stack: Stack, run_log: RunLog) -> list[str]:
 
 
 def orphans(stack: Stack) -> list[str]:
-    """Processes of ours that no process of the stack is above of, told by the run log's name in their environment."""
-    mark, family = str(stack.run_log), {each.pid for process in stack.processes.values() if process.running for each in process.family()}
-    return [f"{each.pid}: {' '.join(each.cmdline())[:120]}" for each in _with(mark) if each.pid not in family]
+    """Processes that outlived the one that they belong to: what a killed process had started, and whatever has the run log's name in its environment without
+    a process of the stack above it.
+    """
+    family = {each.pid for process in stack.processes.values() if process.running for each in process.family()}
+    left = [each for process in stack.processes.values() for each in process.left_of_earlier_starts()]
+    return sorted({_described(each) for each in (*left, *_with(str(stack.run_log))) if each.pid not in family})
+
+
+def _described(process: psutil.Process) -> str:
+    with contextlib.suppress(psutil.Error):
+        return f"{process.pid}: {' '.join(process.cmdline())[:120]}"
+    return f"{process.pid}"
 
 
 def _with(mark: str) -> Iterable[psutil.Process]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bridge.dead_letters import Filter, Letter, LetterState, dead_letters
-from bridge.redriving import discard, redrive
+from bridge.dead_letters.letters import Filter, Letter, LetterState, dead_letters
+from bridge.dead_letters.redriving import discard, redrive
 from tests.acceptance.stack import Stack
 
 

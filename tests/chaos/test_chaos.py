@@ -19,7 +19,7 @@ SEED = 20_261
 @pytest.mark.timeout(300)
 def test_nothing_is_lost_or_applied_twice_while_everything_breaks(tmp_path: Path, request: pytest.FixtureRequest) -> None:
     binary = servers.find(request.config.getoption("--server"))
-    report = perform(tmp_path, seed=SEED, jobs=160, number_of_faults=21, seconds=28, command="pytest", say=print, binary=binary)
+    report = perform(tmp_path, seed=SEED, jobs=160, number_of_faults=21, seconds=22, command="pytest", say=print, binary=binary)
     assert complaints(report) == []
     assert len(report.judged) >= 160
     assert len(report.struck) == 21

@@ -29,7 +29,7 @@ HEADERS = (
     "argsrepr",
     "kwargsrepr",
 )
-OF_THE_BRIDGE = frozenset({"publish_id", "publish_lineage"})
+OF_THE_BRIDGE = frozenset({"publish_id", "publish_lineage", "publish_parent"})
 NOT_COMPARED = frozenset(
     {"id", "root_id", "parent_id", "group", "eta", "expires", "lang", "origin", "correlation_id", "reply_to", "hostname", "headers"}
 )

@@ -43,7 +43,7 @@ def release(world: World, publish: str) -> None:
 
 
 def redrive(world: World, letter: str, publish: str, pick: Random) -> Actor:
-    """R12, as `bridge.redriving` does it: a look at the lineage, the redrive, and then DISPATCHED. Others may come in between."""
+    """R12, as `bridge.dead_letters.redriving` does it: a look at the lineage, the redrive, and then DISPATCHED. Others may come in between."""
     new = world.redriven.get(letter) or f"{publish}'{letter}"
     for _ in range(3):
         seen = Seen.now(world, publish)

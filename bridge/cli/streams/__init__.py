@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Final
+from typing import Any, Final
 
 import click
+import redis
 
 from bridge.connection import Connection
+from streams.errors import BridgeSystemError
+from streams.redact import without_password
 
 COMMANDS: Final = {
     "dead": "dead letters: list, show, redrive, discard, purge",
@@ -33,6 +36,16 @@ class LazyGroup(click.Group):
             return None
         command: click.Command = getattr(import_module(f"{__name__}.{cmd_name}"), cmd_name)
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """A server that can't be reached, or that refuses, is told in one sentence, with exit code 1; a command may do more about it."""
+        try:
+            return super().invoke(ctx)
+        except BridgeSystemError as exc:
+            raise click.ClickException(str(exc)) from None
+        except (redis.RedisError, ConnectionError) as exc:
+            where = without_password(connection_of(ctx).settings.redis_url)
+            raise click.ClickException(f"Redis at {where}: {exc}; is it running, and is REDIS_URL the one that the bridge uses?") from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
         with formatter.section("Commands"):

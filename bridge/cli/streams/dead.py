@@ -12,9 +12,9 @@ import click
 from bridge.cli.durations import Duration, in_words
 from bridge.cli.streams import connection_of
 from bridge.connection import Connection
-from bridge.dead_letters import Filter, Letter, LetterState, dead_letters, newest_of_each
-from bridge.payload_changes import BadChange, parse_changes
-from bridge.redriving import Done, Insists, discard, purge, redrive, refusal
+from bridge.dead_letters.letters import Filter, Letter, LetterState, dead_letters, newest_of_each
+from bridge.dead_letters.payload_changes import BadChange, parse_changes
+from bridge.dead_letters.redriving import Done, Insists, discard, purge, redrive, refusal
 from streams.bus.clock import utc_now
 from streams.errors import UnknownService
 

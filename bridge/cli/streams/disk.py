@@ -11,7 +11,6 @@ from rich.filesize import decimal
 from rich.table import Table
 
 from bridge.cli.streams import connection_of
-from bridge.cli.streams.reaching import told_in_a_sentence
 from bridge.disk_use import PlaceUse, disk_use
 from bridge.redis_use import RedisUse, redis_use
 
@@ -27,9 +26,8 @@ def disk(ctx: click.Context, *, as_json: bool) -> None:
     Every key of the server is looked at, a part at a time. Exit code 1: the server can't be reached.
     """
     connection = connection_of(ctx)
-    with told_in_a_sentence(connection):
-        memory = redis_use(connection)
-        places = disk_use(connection)
+    memory = redis_use(connection)
+    places = disk_use(connection)
     if as_json:
         click.echo(json.dumps({"redis": dataclasses.asdict(memory), "disk": [dataclasses.asdict(place) for place in places]}))
         return

@@ -10,7 +10,6 @@ from rich.console import Console
 from rich.table import Table
 
 from bridge.cli.streams import connection_of
-from bridge.cli.streams.reaching import told_in_a_sentence
 from bridge.maintenance.explaining import Explained, trim_and_explain
 from bridge.maintenance.trimming import capped_streams, trimmed_streams
 
@@ -31,8 +30,7 @@ def trim(ctx: click.Context, only: tuple[str, ...], *, explain: bool, dry_run: b
     known = {stream for stream, _ in trimmed_streams(connection)} | set(capped_streams(connection))
     if unknown := set(only) - known:
         raise click.UsageError(f"no stream that is trimmed: {', '.join(sorted(unknown))}; there are: {', '.join(sorted(known))}")
-    with told_in_a_sentence(connection):
-        rows = trim_and_explain(connection, dry_run=dry_run, exact=exact, only=only)
+    rows = trim_and_explain(connection, dry_run=dry_run, exact=exact, only=only)
     if as_json:
         click.echo(json.dumps({"dry_run": dry_run, "streams": [dataclasses.asdict(row) for row in rows]}))
         return

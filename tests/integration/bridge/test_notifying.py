@@ -11,13 +11,14 @@ import pytest
 import redis
 from celery import Celery
 
-from bridge import connect, notifying
+from bridge import connect
 from bridge.connection import Connection
 from bridge.errors import DeadLettered, PoisonCommand, UncertainOutcome
-from bridge.notices import SHOWN, Notice, group
-from bridge.notifying import ROOM, TRIES, Notifier
+from bridge.notifications import notifying
+from bridge.notifications.notices import SHOWN, Notice, group
+from bridge.notifications.notifying import ROOM, TRIES, Notifier
+from bridge.notifications.watching import VerdictWatch
 from bridge.settings import BridgeSettings, Occasion
-from bridge.watching import VerdictWatch
 from streams.health import Thresholds
 from tests.receiver import Receiver
 from tests.waiting import wait_until

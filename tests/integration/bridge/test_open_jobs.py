@@ -10,10 +10,12 @@ import pytest
 from celery import Celery
 from celery.worker import state as worker_state
 
-from bridge import connect, remote_control, revoking
+from bridge import connect
 from bridge.connection import Connection
 from bridge.job_info import Stage
-from bridge.open_jobs import OpenJob, open_jobs
+from bridge.remote_control import inspecting as remote_control
+from bridge.remote_control import revoking
+from bridge.remote_control.open_jobs import OpenJob, open_jobs
 from bridge.settings import BridgeSettings
 from streams.bus.clients import connect as connect_redis
 from streams.bus.functions import load_library

@@ -9,8 +9,8 @@ from celery import Celery
 
 from bridge import connect
 from bridge.connection import Connection
+from bridge.remote_control.stream_workers import NewsOfWorkers, stream_workers
 from bridge.settings import BridgeSettings
-from bridge.stream_workers import NewsOfWorkers, stream_workers
 from streams.bus.clock import utc_now
 from streams.embedded import Server
 from streams.jobs.messages import WorkerStatus, WorkerStatusKind

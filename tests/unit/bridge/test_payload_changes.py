@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bridge.payload_changes import BadChange, changed, parse_changes
+from bridge.dead_letters.payload_changes import BadChange, changed, parse_changes
 
 
 def test_values_are_json_or_else_text() -> None:

@@ -22,9 +22,9 @@ from kombu.utils.json import dumps, loads
 from bridge.celery_internals.resuming import rebuild_request
 from bridge.connection import Connection
 from bridge.job_info import Stage
-from bridge.open_jobs import OpenJob, open_jobs
-from bridge.stream_workers import SOFTWARE, own_version, stream_workers
-from bridge.worker_orders import FOR_EACH_NAMED, ORDERS, refuse
+from bridge.remote_control.open_jobs import OpenJob, open_jobs
+from bridge.remote_control.stream_workers import SOFTWARE, own_version, stream_workers
+from bridge.remote_control.worker_orders import FOR_EACH_NAMED, ORDERS, refuse
 from streams.bus.clients import CONNECTION_ERRORS
 from streams.jobs.stream_worker import StreamWorker
 

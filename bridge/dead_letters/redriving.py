@@ -11,8 +11,8 @@ from kombu.utils.json import dumps, loads
 
 from bridge import identity
 from bridge.connection import Connection
-from bridge.dead_letters import Letter, LetterState, lineage_of
-from bridge.payload_changes import HEADER, BadChange, changed
+from bridge.dead_letters.letters import Letter, LetterState, lineage_of
+from bridge.dead_letters.payload_changes import HEADER, BadChange, changed
 from bridge.states import DISPATCHED
 from streams.bus.codec import decode_json, encode_json
 from streams.errors import DecodeError
@@ -109,7 +109,7 @@ def redrive(connection: Connection, letter: Letter, *, changes: Mapping[str, Any
     Args:
         connection: of the app.
         letter: which.
-        changes: new values in the payload, by their paths (`bridge.payload_changes`); kept by Celery's retries.
+        changes: new values in the payload, by their paths (`bridge.dead_letters.payload_changes`); kept by Celery's retries.
         insists: on what else is refused.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What `bridge.configuration` finds."""
+"""What `bridge.configuration.checks` finds."""
 
 from __future__ import annotations
 

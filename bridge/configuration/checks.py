@@ -16,9 +16,9 @@ from celery.exceptions import ImproperlyConfigured
 
 from bridge.celery_internals.backends import is_redis, is_tested, why_not
 from bridge.celery_internals.dispatching import TwoPhaseTask
+from bridge.configuration.findings import Finding, Severity, refuse, warn
+from bridge.configuration.servers import findings_of_servers, is_watched
 from bridge.connection import Connection
-from bridge.findings import Finding, Severity, refuse, warn
-from bridge.server_checks import findings_of_servers, is_watched
 from streams.bus.limits import EVERYTHING
 from streams.bus.topology import RedisStreamsConfig
 from streams.jobs.cancelling import FLAG_TTL

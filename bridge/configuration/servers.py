@@ -1,4 +1,4 @@
-"""What the servers themselves say: the part of `bridge.configuration` that has to ask them."""
+"""What the servers themselves say: the part of `bridge.configuration.checks` that has to ask them."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from kombu.exceptions import OperationalError
 
 from bridge.celery_internals.backends import is_redis
 from bridge.celery_internals.servers import redis_of_backend
+from bridge.configuration.findings import Finding, Severity, refuse, warn
 from bridge.connection import Connection
-from bridge.findings import Finding, Severity, refuse, warn
 from streams.bus.clients import CONNECTION_ERRORS
 from streams.bus.clients import connect as connect_redis
 

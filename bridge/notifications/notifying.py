@@ -19,9 +19,9 @@ from celery import signals
 
 from bridge.connection import Connection
 from bridge.errors import DeadLettered, PoisonCommand, RemoteError, UncertainOutcome
-from bridge.notices import Message, Notice, group
+from bridge.notifications.notices import Message, Notice, group
+from bridge.notifications.watching import VerdictWatch
 from bridge.settings import Occasion
-from bridge.watching import VerdictWatch
 
 logger = logging.getLogger(__name__)
 

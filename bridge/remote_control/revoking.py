@@ -18,7 +18,7 @@ from kombu.utils.json import loads
 
 from bridge.celery_internals.revoked import signal_number
 from bridge.connection import Connection
-from bridge.open_jobs import open_jobs, parked_jobs
+from bridge.remote_control.open_jobs import open_jobs, parked_jobs
 from streams.errors import FunctionLibraryMissing
 from streams.jobs.cancelling import cancel_task
 

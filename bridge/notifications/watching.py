@@ -10,7 +10,7 @@ from typing import Final
 import redis
 
 from bridge.connection import Connection
-from bridge.notices import Notice
+from bridge.notifications.notices import Notice
 from bridge.settings import Occasion
 from streams.bus.clients import CONNECTION_ERRORS
 from streams.health import Level, Thresholds, Verdict, check_stream_health

@@ -1,0 +1,1 @@
+"""What in an app's settings, or on its servers, would break long jobs."""

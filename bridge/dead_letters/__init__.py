@@ -1,0 +1,1 @@
+"""Dead letters: seen, and what an operator does with them."""
