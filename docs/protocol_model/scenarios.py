@@ -86,9 +86,11 @@ SCENARIOS: Final = {
     "redrive": _scenario("redrive, repeat, bridge pauses, operator dies, redelivery", endings=("ok", "again"), bridges=BRIDGES, asks=3, tries=1),
     "redrive after long": _scenario("redrive, long wait", endings=("ok", "again"), retries=1, asks=2, tries=1, faults=3),
     "redrive a retry": _scenario("redrive, bridge dies, celery dies", endings=("ok", "again"), retries=1, asks=2, tries=1),
-    "redrive or revoke": _scenario("redrive, revoke, bridge dies", endings=("ok", "again"), asks=2, tries=1, retries=1),
+    "redrive or revoke": _scenario("redrive, revoke, bridge dies", endings=("ok", "again"), asks=3, tries=1),
+    "redrive or revoke a retry": _scenario("redrive, revoke", endings=("ok", "again"), retries=1, faults=0, asks=2, tries=1),
     "redrive of one, revoke of the other": _scenario("redrive, revoke", publishes=("a", "b"), endings=("again",), faults=0, asks=2, tries=1),
-    "park": _scenario("redrive, release, bridge dies, bridge pauses, status", endings=("ok", "again"), bridges=BRIDGES, park=True, asks=2, tries=1),
+    "park and status": _scenario("redrive, release, bridge pauses, status", endings=("again",), bridges=BRIDGES, park=True, asks=1, tries=1),
+    "park": _scenario("redrive, release, bridge dies, bridge pauses", endings=("ok", "again"), bridges=BRIDGES, park=True, asks=2, tries=1),
     "park a retry": _scenario("redrive, release, bridge dies", endings=("ok", "again"), park=True, retries=1, asks=3, tries=1),
     "park or revoke": _scenario(
         "redrive, release, revoke, repeat, bridge dies", endings=("ok", "again"), bridges=BRIDGES, park=True, asks=3, tries=1

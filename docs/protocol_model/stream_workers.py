@@ -18,7 +18,7 @@ def steps(s: State, c: Config) -> Steps:
         else:
             yield from _work(s, c, run)
         if s.faults and "worker dies" in c.may:
-            yield Step(f"{run.worker} dies", s.fault()._replace(runs=s.runs - {run}), fair=False)
+            yield Step(f"{run.worker} dies in run {run.token} of {run.entry}", s.fault()._replace(runs=s.runs - {run}), fair=False)
 
 
 def resolved(ledger: Ledger, c: Config) -> bool:

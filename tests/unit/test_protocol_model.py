@@ -58,3 +58,13 @@ def test_the_command_shows_how_an_invariant_breaks_without_a_rule() -> None:
     ).stdout
     assert "I10 the chord part of a is counted" in shown
     assert "R15 park of a" in shown
+
+
+def test_a_walk_goes_the_same_way_again_whatever_the_order_of_sets() -> None:
+    steps = set()
+    for hash_seed in ("1", "2"):
+        code = "from docs.protocol_model.scenarios import EVERYTHING; from docs.protocol_model.search import walk; print(walk(EVERYTHING['everything'], 30))"
+        command = [sys.executable, "-c", code]
+        done = subprocess.run(command, cwd=ROOT, env={"PYTHONHASHSEED": hash_seed}, capture_output=True, text=True, check=True)
+        steps.add(done.stdout)
+    assert len(steps) == 1
