@@ -15,6 +15,7 @@ from tests.chaos.report import Report
 from tests.chaos.striking import Struck
 from tests.chaos.workload import MAX_DELIVERIES
 
+SLOWEST = 5
 RECOVERY = """\
 How recovery is measured: from the moment of the fault, so that the fault's own length (column "lasted") is in it, until what the part had in hand just then is in good hands again:
 **stream worker**: each job that ran in it is taken up by somebody, put off, or has its result, or, where the worker wasn't killed, its lease is renewed again; **bridge**: each result that
@@ -29,8 +30,8 @@ other process of that part is whole. A revoke that is sent as Celery's broadcast
 
 def page(report: Report) -> str:
     """The whole page, as Markdown."""
-    sections = (_about, _zeros, _faults, _recognised, _jobs)
-    return "\n".join(line for section in sections for line in (*section(report), "")) + KNOWN_LIMITS + "\n"
+    sections = (_about, _zeros, _faults, _slowest, _recognised, _jobs)
+    return "\n".join([*(line for section in sections for line in (*section(report), "")), KNOWN_LIMITS, ""])
 
 
 def _about(report: Report) -> Iterable[str]:
@@ -91,6 +92,19 @@ def _faults(report: Report) -> Iterable[str]:
     yield RECOVERY
     yield ""
     yield f"Used up: a job that faults hit so often that its {MAX_DELIVERIES} deliveries were used up, which has to be a dead letter then, and what waited for it."
+
+
+def _slowest(report: Report) -> Iterable[str]:
+    """What came between explains most of them."""
+    recovered = [(each, each.recovered_seconds) for each in report.struck if each.recovered_seconds is not None]
+    yield "## The slowest recoveries"
+    yield ""
+    rows = []
+    for struck, seconds in sorted(recovered, key=lambda pair: -pair[1])[:SLOWEST]:
+        meanwhile = [each for each in report.struck if each is not struck and struck.began < each.began < struck.began + seconds]
+        told = ", ".join(f"{each.target} {each.fault.harm}" for each in meanwhile)
+        rows.append((f"{struck.target}: {struck.fault.harm}", f"{seconds:.1f}", ", ".join(sorted(struck.in_hand)[:SLOWEST]), told or "nothing"))
+    yield from _table(("fault", "s", "had in hand, among others", "meanwhile"), *rows)
 
 
 def _recognised(report: Report) -> Iterable[str]:
