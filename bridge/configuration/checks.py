@@ -134,6 +134,17 @@ def _lifetimes(app: Celery, bridged: list[Task]) -> Iterator[Finding]:
         if kept and kept < longest.total_seconds():
             why = f"a chord whose longest job takes more than that never ends, and jobs may take {longest}"
             yield warn(setting, str(timedelta(seconds=kept)), why, _at_least(setting, longest))
+    parks = [task.name for task in bridged if getattr(task, "on_dead_letter", "fail") == "park"]
+    for setting in ("result_expires", "result_chord_expires"):
+        kept = _seconds(getattr(app.conf, setting))
+        if parks and kept and kept < settings.dead_letter_days * 86_400:
+            why = f"what waits for a parked task may be forgotten before an operator has decided, and dead letters are kept for BRIDGE_DEAD_LETTER_DAYS={settings.dead_letter_days:g}; it parks: {', '.join(sorted(parks))}"
+            yield warn(
+                setting,
+                str(timedelta(seconds=kept)),
+                why,
+                f"{setting} = {settings.dead_letter_days * 86_400:.0f} or more, or a smaller BRIDGE_DEAD_LETTER_DAYS",
+            )
     if settings.mark_days < longest / timedelta(days=1):
         why = f"an older run's state could be stored over a newer one's, and jobs may take {longest}"
         yield warn("BRIDGE_MARK_DAYS", f"{settings.mark_days:g}", why, f"BRIDGE_MARK_DAYS={longest / timedelta(days=1):.0f} or more")

@@ -127,6 +127,19 @@ def test_known_lengths_are_what_lifetimes_are_compared_with(make_app: MakeApp) -
     assert found(make_app(result_expires=None, result_chord_expires=DAY)) == [("warn", "result_chord_expires")]
 
 
+def test_what_waits_for_a_parked_task_is_kept_as_long_as_its_dead_letter(make_app: MakeApp) -> None:
+    app = make_app({"longest_job_hours": 2}, result_expires=30 * DAY, result_chord_expires=DAY)
+
+    @app.task(base=StreamTask, name="lab.parked", service="lab", command="test.echo", on_dead_letter="park", shared=False)
+    def parked() -> None: ...
+
+    finding = only(app)
+    assert (finding.setting, finding.found) == ("result_chord_expires", "1 day, 0:00:00")
+    assert "lab.parked" in finding.why
+    app.conf.result_chord_expires = 30 * DAY
+    assert found(app) == []
+
+
 def test_a_message_may_not_come_back_after_its_job_is_forgotten(make_app: MakeApp) -> None:
     app = make_app(broker_transport_options={"visibility_timeout": 10 * DAY})
     assert found(app) == [("warn", "broker_transport_options visibility_timeout")] * 2

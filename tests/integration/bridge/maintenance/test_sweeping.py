@@ -111,6 +111,7 @@ def test_old_dead_letters_go_but_those_of_open_and_parked_jobs(connected: Connec
     gone = [letter(scene, publish, 40) for publish in ("closed", "forgotten", "")]
     kept.add(letter(scene, "closed", 1))
     assert {scene.service.dead_letters: len(gone)} == purge_old_dead_letters(connected())
+    assert scene.client.hgetall(scene.keys.fates(scene.service.name)) == {}
     assert kept == {entry for entry, _ in scene.entries(scene.dead)}
 
 
