@@ -6,10 +6,12 @@ the run that this thread is at go through `bridge.stored_states`.
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import redis
 from celery import Celery
 from celery.backends.base import Backend, BaseKeyValueStoreBackend, DisabledBackend
 from celery.backends.redis import RedisBackend
@@ -106,8 +108,37 @@ class _Fence:
         return super().mark_as_retry(task_id, exc, remote_traceback(exc) or traceback, *args, **kwargs)  # type: ignore[misc]
 
 
+class _KeepingClient:
+    """Celery's client while the bridge counts a chord's part. After any error Celery drops the chord's size, without which it never completes: not when only
+    a server was away, as the part is counted again then.
+    """
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    def delete(self, *keys: Any) -> int:
+        """Celery calls it in a `finally`."""
+        error = sys.exc_info()[1]
+        if isinstance(error, Interrupted) or is_server_away(error):
+            return 0
+        return int(self._client.delete(*keys))
+
+    def let_go(self, claim: Any) -> None:
+        """Delete a claim, so that others needn't wait until it has run out."""
+        with contextlib.suppress(redis.RedisError, OSError):
+            self._client.delete(claim)
+
+
 class _RedisFence(_Fence):
     """Redis: the encoded result is written by our function. Celery counts the parts of chords here, too."""
+
+    @property
+    def client(self) -> Any:
+        client = super().client  # type: ignore[misc]
+        return _KeepingClient(client) if identity.current_run() is not None and identity.current_chord() is not None else client
 
     def _set_with_state(self, key: Any, value: Any, state: str) -> Any:
         run = identity.current_run()
@@ -126,7 +157,7 @@ class _RedisFence(_Fence):
         # A server's absence again, when a chord's body can't be sent. Without its claim Celery keeps the chord, and the part may be counted again.
         error, group_id = sys.exc_info()[1], identity.current_chord()
         if identity.current_run() is not None and error is not None and group_id is not None and is_server_away(error):
-            redis_of_backend(self).delete(self.get_key_for_group(group_id, ".c"))  # type: ignore[attr-defined]
+            self.client.let_go(self.get_key_for_group(group_id, ".c"))  # type: ignore[attr-defined]
             raise Interrupted(error)
         return super().chord_error_from_stack(callback, exc)  # type: ignore[misc]
 
