@@ -54,6 +54,8 @@ class Letter:
     """What was done with it: "redriven <publish> <when>"."""
     lineage: str = ""
     """Of its publish: a task's retries are of one."""
+    phase: str = ""
+    """Of its publish, in management's half of the ledger; "" when there is none of that task and service."""
 
     @property
     def at(self) -> datetime:
@@ -77,6 +79,11 @@ class Letter:
     def is_settled(self) -> bool:
         """Whether nothing is to be redriven here any more."""
         return self.is_redriven or self.state in {LetterState.SUCCEEDED, LetterState.REVOKED, LetterState.FORGOTTEN}
+
+    @property
+    def is_needed(self) -> bool:
+        """Whether its task waits for it, or may be about to: its own result isn't resolved yet."""
+        return self.phase in {"open", "parked"}
 
     @property
     def is_uncertain(self) -> bool:
@@ -174,7 +181,8 @@ def _with_states(connection: Connection, service: Service, rows: Iterable[tuple[
             state = LetterState.PARKED
         else:
             state = _of_lineage(connection, task_id, lineage)
-        letters.append(Letter(service, entry, fields, state, answers[len(rows) + number] or "", lineage or ""))
+        is_ours = state not in {LetterState.UNBRIDGED, LetterState.FORGOTTEN}
+        letters.append(Letter(service, entry, fields, state, answers[len(rows) + number] or "", lineage or "", phase if is_ours else ""))
     return letters
 
 

@@ -14,7 +14,7 @@ from bridge.cli.streams import connection_of
 from bridge.connection import Connection
 from bridge.dead_letters import Filter, Letter, LetterState, dead_letters, newest_of_each
 from bridge.payload_changes import BadChange, parse_changes
-from bridge.redriving import Done, Insists, discard, purge, redrive, refusal
+from bridge.redriving import Done, Insists, discard, kept, purge, redrive, refusal
 from streams.bus.clock import utc_now
 from streams.errors import UnknownService
 
@@ -146,8 +146,8 @@ def purge_(ctx: click.Context, /, *, ids: tuple[str, ...], everything: bool, dry
     connection = connection_of(ctx)
 
     def would(letter: Letter) -> Done:
-        parked = letter.state is LetterState.PARKED
-        return Done(letter, done=not parked, words="its task waits for it" if parked else "would be removed")
+        why_not = kept(letter)
+        return Done(letter, done=why_not is None, words=why_not or "would be removed")
 
     _each(ctx, ids, filters, would if dry_run else lambda letter: purge(connection, letter), everything=everything)
 
