@@ -176,14 +176,12 @@ def discard(connection: Connection, letter: Letter) -> Done:
 
 def purge(connection: Connection, letter: Letter) -> Done:
     """Remove a dead letter. What a parked task waits for isn't removed, nor what one may be about to wait for; looking and removing is one step."""
-    stream, job = (
-        connection.keys.stream(letter.service.dead_letters),
-        connection.keys.job(letter.fields.get("publish_id", "") if letter.phase else ""),
-    )
-    if not connection.call(purge_dead_letters(stream, [(letter.id, job)])):
+    keys = connection.keys
+    stream, fates = keys.stream(letter.service.dead_letters), keys.fates(letter.service.name)
+    job = keys.job(letter.fields.get("publish_id", "") if letter.phase else "")  # else it names no job of its service
+    if not connection.call(purge_dead_letters(stream, fates, [(letter.id, job)])):
         is_there = bool(connection.client.xrange(stream, letter.id, letter.id))
         return Done(letter, done=False, words=(kept(letter) or _NEEDED) if is_there else "it was gone already")
-    connection.client.hdel(connection.keys.fates(letter.service.name), letter.id)
     return Done(letter, done=True, words="removed")
 
 

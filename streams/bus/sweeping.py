@@ -48,14 +48,15 @@ def sweep_ghosts(stream: str, *, group: str, idle: timedelta, after: str = "-", 
     return FunctionCall("sweep_ghosts", (stream,), args, lambda reply: Swept(tuple(map(str, reply[0])), str(reply[1])))
 
 
-def purge_dead_letters(stream: str, letters: Sequence[tuple[str, str]]) -> FunctionCall[int]:
-    """Delete dead letters whose job is neither open nor parked; returns how many.
+def purge_dead_letters(stream: str, fates: str, letters: Sequence[tuple[str, str]]) -> FunctionCall[int]:
+    """Delete dead letters whose job is neither open nor parked, and what became of them; returns how many.
 
     Args:
         stream: full key of the dead letters.
+        fates: key of what became of them (`Keys.fates`).
         letters: their ids, each with the key of its job.
     """
-    return FunctionCall("purge_dead", (stream, *(job for _, job in letters)), tuple(entry for entry, _ in letters), int)
+    return FunctionCall("purge_dead", (stream, fates, *(job for _, job in letters)), tuple(entry for entry, _ in letters), int)
 
 
 def expire_jobs(jobs: Sequence[str], *, life: timedelta) -> FunctionCall[int]:

@@ -117,13 +117,17 @@ redis.register_function('csb1_sweep_ghosts', function(keys, args)
 end)
 
 -- Delete dead letters that nobody can want: their job neither waits for them (parked) nor goes on (open).
--- KEYS: dead letters, then the job of each   ARGV: the entries
+-- What became of one is forgotten with it.
+-- KEYS: dead letters, fates of dead letters, then the job of each   ARGV: the entries
 -- Returns how many were deleted
 redis.register_function('csb1_purge_dead', function(keys, args)
   local deleted = 0
   for number, entry in ipairs(args) do
-    local phase = redis.call('HGET', keys[number + 1], 'phase')
-    if not phase or phase == 'closed' then deleted = deleted + redis.call('XDEL', keys[1], entry) end
+    local phase = redis.call('HGET', keys[number + 2], 'phase')
+    if not phase or phase == 'closed' then
+      deleted = deleted + redis.call('XDEL', keys[1], entry)
+      redis.call('HDEL', keys[2], entry)
+    end
   end
   return deleted
 end)
