@@ -271,6 +271,24 @@ def test_a_retry_has_not_arrived(connection: Connection, scene: Scene) -> None:
     assert scene.client.ttl(scene.keys.job("p1")) == -1
 
 
+def test_a_retry_that_was_sent_again_is_given_more_and_more_time(connection: Connection, scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While no Celery worker is there each pass would only add one more of the same message."""
+    sent: list[str] = []
+    monkeypatch.setattr("bridge.reconciling.retries.send_retry", lambda _, request: sent.append(request["id"]))
+    retried(scene)
+    scene.client.hset(scene.keys.job("p1"), "ctx", json.dumps({"id": "t1", "task": "lab.run"}))
+    connection.app.backend.store_result("t1", ValueError("again"), "RETRY")
+    settings = AT_ONCE.model_copy(update={"retry_grace_seconds": 900})
+    for times, wait in enumerate((1800, 3600, 7200), 1):
+        scene.client.zadd(scene.keys.retrying_jobs, {"p1": clock.now_ms() - 901_000}, xx=True)
+        (problem,) = found(connection, Kind.RETRY_WITHOUT_CHILD, settings=settings)
+        assert repair(problem).words == f"its retry is sent again, and looked for again in {wait / 60:.0f} min"
+        assert len(sent) == times
+        assert found(connection, Kind.RETRY_WITHOUT_CHILD, settings=settings) == []
+        due: Any = scene.client.zscore(scene.keys.retrying_jobs, "p1")
+        assert due + 900_000 == pytest.approx(clock.now_ms() + wait * 1000, abs=5_000)
+
+
 def test_a_retry_that_is_due_later_is_waited_for(connection: Connection, scene: Scene) -> None:
     retried(scene, due_ms=clock.now_ms() + 60_000)
     connection.app.backend.store_result("t1", ValueError("again"), "RETRY")
