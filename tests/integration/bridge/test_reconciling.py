@@ -315,9 +315,14 @@ def test_a_task_whose_job_is_gone_with_its_server(connection: Connection, scene:
     backend.store_result("t-started", None, "STARTED", request=type("Request", (), {"task": "lab.run", "args": (), "kwargs": {}, "group": None})())
     backend.store_result("t-ended", 1, "SUCCESS")
     backend.store_result("t-not-ours", None, "STARTED")
+    backend.store_result("t-ordinary", {"current": 1}, "PROGRESS")
+    backend.store_result("t-progress", {"current": 1}, "PROGRESS")
+    backend.client.hset(connection.keys.mark("t-progress"), "seq", 1)
+    backend.client.set(backend.get_key_for_task("t-pickled"), b"\x80\x04 of another app")
+    backend.client.set(backend.get_key_for_task("t-list"), b"[]")
     scene.dispatch("p9", task="t-known")
     backend.store_result("t-known", None, "DISPATCHED")
-    assert {problem.what for problem in found(connection, Kind.JOB_LOST, slow=True)} == {"task t-dispatched", "task t-started"}
+    assert {problem.what for problem in found(connection, Kind.JOB_LOST, slow=True)} == {"task t-dispatched", "task t-started", "task t-progress"}
     assert found(connection, Kind.JOB_LOST) == []  # only when somebody asks
 
 
