@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from celery import Celery
 
-from bridge import StreamTask, connect
+from bridge import StreamTask, connect, identity
 from bridge.connection import Connection
 from bridge.maintenance.reconciling import reconcile
 from bridge.reconciling import Kind, Problem, find_problems, repair
@@ -183,13 +183,24 @@ def test_a_repair_of_a_state_loses_against_what_came_meanwhile(connection: Conne
     scene.dispatch()
     scene.client.hset(scene.keys.job("p1"), "ctx", json.dumps({"id": "t1", "task": "lab.run"}))
     (problem,) = found(connection, Kind.STATE_DISAGREES)
-    from bridge import identity
-
     run = identity.CurrentRun("p1", "p1", 1, "t1")
     connection.raise_mark(run, BEGUN_RANK)
     with identity.running(run):
         connection.app.backend.store_result("t1", 5, "SUCCESS")
     assert repair(problem).words == "its state is SUCCESS now"
+
+
+def test_a_state_that_was_stored_before_and_has_expired_is_no_success(connection: Connection, scene: Scene) -> None:
+    scene.dispatch()
+    scene.client.hset(scene.keys.job("p1"), "ctx", json.dumps({"id": "t1", "task": "lab.run"}))
+    with identity.running(identity.CurrentRun("p1", "p1", 1, "t1")):
+        connection.app.backend.store_result("t1", None, "DISPATCHED")
+    assert found(connection, Kind.STATE_DISAGREES) == []
+    connection.app.AsyncResult("t1").forget()
+    (problem,) = found(connection, Kind.STATE_DISAGREES)
+    repaired = repair(problem)
+    assert not repaired.done
+    assert "its state stays PENDING: DISPATCHED was stored before, and is gone" in repaired.words
 
 
 def test_a_state_says_that_an_open_job_has_ended(connection: Connection, scene: Scene) -> None:
