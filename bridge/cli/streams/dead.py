@@ -11,6 +11,7 @@ import click
 
 from bridge.cli.durations import Duration, in_words
 from bridge.cli.streams import connection_of
+from bridge.cli.streams.reaching import told_in_a_sentence
 from bridge.connection import Connection
 from bridge.dead_letters import Filter, Letter, LetterState, dead_letters, newest_of_each
 from bridge.payload_changes import BadChange, parse_changes
@@ -20,6 +21,7 @@ from streams.errors import UnknownService
 
 F = TypeVar("F", bound=Callable[..., Any])
 SHOWN_LINE_CHARS = 160
+SHOWN_CELL_CHARS = 60
 
 
 def _filtered(function: F) -> F:
@@ -46,7 +48,16 @@ def _chosen(function: F) -> F:
     return _filtered(function)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class DeadGroup(click.Group):
+    """Tells in a sentence that the server is away."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command that is named."""
+        with told_in_a_sentence(connection_of(ctx)):
+            return super().invoke(ctx)
+
+
+@click.group(cls=DeadGroup, context_settings={"help_option_names": ["-h", "--help"]})
 def dead() -> None:
     """Dead letters: commands that no worker could bring to an end. ID is that of a dead letter, or of its task."""
 
@@ -198,7 +209,7 @@ def _print_table(letters: list[Letter]) -> None:
     now = utc_now()
     header = ("id", "age", "service", "type", "reason", "its task")
     rows = [
-        (letter.id, in_words(now - letter.at), letter.service.name, letter.fields.get("type", ""), _reason(letter), _state(letter))
+        tuple(map(_cell, (letter.id, in_words(now - letter.at), letter.service.name, letter.fields.get("type", ""), _reason(letter), _state(letter))))
         for letter in letters
     ]
     widths = [max(len(row[column]) for row in (header, *rows)) for column in range(len(header))]
@@ -208,9 +219,19 @@ def _print_table(letters: list[Letter]) -> None:
 
     click.secho(line(header), bold=True)
     for letter, row in zip(letters, rows, strict=True):
-        click.echo(_printable(line(row)))
+        click.echo(line(row))
         first_line = next(iter(letter.error.message.splitlines()), "")
-        click.secho(_printable(f"    {letter.task_id}  {letter.error.type}: {first_line}"[:SHOWN_LINE_CHARS]), dim=True)
+        click.secho(_in_a_line(f"    {letter.task_id}  {letter.error.type}: {first_line}"[:SHOWN_LINE_CHARS]), dim=True)
+
+
+def _cell(text: str) -> str:
+    """A worker has written it: no line of its own, and no longer than it is of use."""
+    shown = _in_a_line(text[: SHOWN_CELL_CHARS + 1])
+    return shown if len(shown) <= SHOWN_CELL_CHARS else f"{shown[: SHOWN_CELL_CHARS - 1]}…"
+
+
+def _in_a_line(text: str) -> str:
+    return _printable(text).replace("\n", "\\n").replace("\t", " ")
 
 
 def _reason(letter: Letter) -> str:
