@@ -17,6 +17,7 @@ from bridge.dead_letters import Filter, Letter, LetterState, dead_letters, newes
 from bridge.payload_changes import BadChange, parse_changes
 from bridge.redriving import Done, Insists, discard, kept, purge, redrive, refusal
 from streams.bus.clock import utc_now
+from streams.bus.codec import shown
 from streams.errors import UnknownService
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -196,7 +197,7 @@ def _each(
     missing = set(ids) - {letter.id for letter in found} - {letter.task_id for letter in found}
     done = [do(letter) for letter in choose(found)]
     for each in done:
-        click.echo(_printable(f"{'' if each.done else 'not '}{each.letter.service.name} {each.letter.id}: {each.words}"))
+        click.echo(shown(f"{'' if each.done else 'not '}{each.letter.service.name} {each.letter.id}: {each.words}"))
     for id_ in sorted(missing):
         click.echo(f"not {id_}: no dead letter of that id, and none of a task of that id", err=True)
     click.echo(f"{sum(each.done for each in done)} of {len(done) + len(missing)}")
@@ -226,12 +227,12 @@ def _print_table(letters: list[Letter]) -> None:
 
 def _cell(text: str) -> str:
     """A worker has written it: no line of its own, and no longer than it is of use."""
-    shown = _in_a_line(text[: SHOWN_CELL_CHARS + 1])
-    return shown if len(shown) <= SHOWN_CELL_CHARS else f"{shown[: SHOWN_CELL_CHARS - 1]}…"
+    cell = _in_a_line(text[: SHOWN_CELL_CHARS + 1])
+    return cell if len(cell) <= SHOWN_CELL_CHARS else f"{cell[: SHOWN_CELL_CHARS - 1]}…"
 
 
 def _in_a_line(text: str) -> str:
-    return _printable(text).replace("\n", "\\n").replace("\t", " ")
+    return shown(text).replace("\n", "\\n").replace("\t", " ")
 
 
 def _reason(letter: Letter) -> str:
@@ -254,12 +255,7 @@ def _described(letter: Letter) -> str:
         f"{error.module + '.' if error.module else ''}{error.type}: {error.message}",
     ]
     lines += [error.traceback.rstrip()] if error.traceback else []
-    return _printable("\n".join([*lines, "", _next_step(letter)]))
-
-
-def _printable(text: str) -> str:
-    """Without what a worker may have written to steer a terminal, and without bytes that are no text."""
-    return "".join(char if char.isprintable() or char in "\n\t" else ascii(char)[1:-1] for char in text)
+    return shown("\n".join([*lines, "", _next_step(letter)]))
 
 
 def _fate(letter: Letter) -> str:
