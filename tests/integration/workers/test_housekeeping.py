@@ -110,6 +110,17 @@ def test_over_its_size_the_longest_unused_go_first(scene: Scene, house: House) -
     assert [False, False, True, True] == [folder.exists() for folder in folders]
 
 
+def test_a_run_that_never_began_leaves_no_record(scene: Scene, house: House) -> None:
+    """A suspect that is cancelled while it waits for the others, say: nothing would ever take the empty record away."""
+    keeper = house()
+    used(keeper, "f", "gone", at=LONG_AGO)
+    keeper.records.end("never-began")
+    keeper.records.end("f")
+    (record,) = keeper.records.all()
+    assert record.folder == "f"
+    assert record.used_at > LONG_AGO + 1
+
+
 def test_a_job_that_begins_while_its_folder_is_judged_keeps_it(scene: Scene, house: House) -> None:
     keeper = house()
     folder = used(keeper, "f", "gone")
