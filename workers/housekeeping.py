@@ -1,6 +1,6 @@
 """Job folders and artifacts past their retention are removed, by a worker that has run their jobs, and never those of a job that runs or may come back.
 
-What may come back is in the ledger: a job that is open, parked, or retried by Celery. A worker may read its own service's.
+What may come back is in the ledger: a job that is open, parked, retried by Celery, or redriven. A worker may read its own service's.
 """
 
 from __future__ import annotations
@@ -58,7 +58,9 @@ class Housekeeping:
 
     def _run_has_ended(self, client: redis.Redis, publish_id: str) -> bool:
         job, run = self.settings.keys.job(publish_id), self.settings.keys.run(self.service.name, publish_id)
-        phase, outcome = client.hmget(job, ["phase", "outcome"])
+        phase, outcome, redriven_as = client.hmget(job, ["phase", "outcome", "redriven_as"])
+        if redriven_as is not None:
+            return self._run_has_ended(client, str(redriven_as))
         if phase is None:  # a foreign producer's, or it ended so long ago that its ledger is gone
             return not client.exists(run) or bool(client.hexists(run, "result_id"))
         return phase == "closed" and outcome != "RETRY"  # its retry runs in the same folder

@@ -7,9 +7,10 @@ holds the lock of the records meanwhile, so that no folder goes while its job be
 from __future__ import annotations
 
 import fcntl
+import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -49,8 +50,9 @@ class JobRecords:
             file.touch()
 
     def end(self, folder: str) -> None:
-        """The run in this folder has ended."""
-        (self._dir / folder).touch()
+        """The run in this folder has ended. One that was cancelled before it began has left no record, and none is made for it."""
+        with suppress(FileNotFoundError):
+            os.utime(self._dir / folder)
 
     def all(self) -> list[JobRecord]:
         """Every record, the least used first."""

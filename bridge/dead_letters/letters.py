@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import logging
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
+import redis
 from celery import states
 
 from bridge.connection import Connection
 from streams.bus.clock import utc_now
+from streams.bus.entry_ids import time_of
 from streams.bus.topology import Service
 from streams.errors import DecodeError
 from streams.jobs.messages import DeadLetter, DeadReason, JobErrorInfo
+
+logger = logging.getLogger(__name__)
 
 PAGE: Final = 200
 
@@ -54,11 +59,13 @@ class Letter:
     """What was done with it: "redriven <publish> <when>"."""
     lineage: str = ""
     """Of its publish: a task's retries are of one."""
+    phase: str = ""
+    """Of its publish, in management's half of the ledger; "" when there is none of that task and service."""
 
     @property
     def at(self) -> datetime:
         """When it was written."""
-        return datetime.fromtimestamp(int(self.id.split("-", maxsplit=1)[0]) / 1000, UTC)
+        return time_of(self.id)
 
     @property
     def task_id(self) -> str:
@@ -79,6 +86,11 @@ class Letter:
         return self.is_redriven or self.state in {LetterState.SUCCEEDED, LetterState.REVOKED, LetterState.FORGOTTEN}
 
     @property
+    def is_needed(self) -> bool:
+        """Whether its task waits for it, or may be about to: its own result isn't resolved yet."""
+        return self.phase in {"open", "parked"}
+
+    @property
     def is_uncertain(self) -> bool:
         """Whether its job may run once only."""
         return self.reason == DeadReason.UNCERTAIN or self.fields.get("at_most_once") == "true"
@@ -86,11 +98,7 @@ class Letter:
     @property
     def error(self) -> JobErrorInfo:
         """The last error; a broken one is told as text."""
-        try:
-            error = DeadLetter.from_redis_dict({"error": self.fields.get("error", "null"), "source_stream": "", "source_id": "", "reason": ""}).error
-            return JobErrorInfo.model_validate({key: value for key, value in error.items() if value is not None})
-        except (DecodeError, ValueError, AttributeError):
-            return JobErrorInfo(type="unknown", message=self.fields.get("error", ""))
+        return error_of(self.fields)
 
     def as_json(self) -> dict[str, Any]:
         """For programs."""
@@ -102,6 +110,15 @@ class Letter:
             "fate": self.fate,
             "fields": self.fields,
         }
+
+
+def error_of(fields: Mapping[str, str]) -> JobErrorInfo:
+    """The last error of a dead letter."""
+    try:
+        error = DeadLetter.from_redis_dict({"error": fields.get("error", "null"), "source_stream": "", "source_id": "", "reason": ""}).error
+        return JobErrorInfo.model_validate({key: value for key, value in error.items() if value is not None})
+    except (DecodeError, ValueError, AttributeError):
+        return JobErrorInfo(type="unknown", message=fields.get("error", ""))
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,14 +134,16 @@ class Filter:
     ids: frozenset[str] = frozenset()
     """Ids of dead letters or of tasks."""
 
-    def fits(self, letter: Letter) -> bool:
-        """Whether a letter of the right service and age is one."""
-        error = letter.error
-        return (
-            (not self.ids or letter.id in self.ids or letter.task_id in self.ids)
-            and (self.reason is None or letter.reason == self.reason)
-            and (self.error is None or self.error.lower() in f"{error.type}: {error.message}".lower())
-        )
+    def fits(self, entry: str, fields: Mapping[str, str]) -> bool:
+        """Whether a letter of the right service and age is one; how its task stands is no matter."""
+        if self.ids and entry not in self.ids and fields.get("task_id") not in self.ids:
+            return False
+        if self.reason is not None and fields.get("reason", "") != self.reason:
+            return False
+        if self.error is None:
+            return True
+        error = error_of(fields)
+        return self.error.lower() in f"{error.type}: {error.message}".lower()
 
 
 def dead_letters(connection: Connection, wanted: Filter | None = None) -> Iterator[Letter]:
@@ -140,10 +159,12 @@ def dead_letters(connection: Connection, wanted: Filter | None = None) -> Iterat
     for service in services:
         after = oldest
         while True:
-            rows: Any = connection.client.xrange(connection.keys.stream(service.dead_letters), after, newest, count=PAGE)
-            for letter in _with_states(connection, service, rows):
-                if wanted.fits(letter):
-                    yield letter
+            try:
+                rows: Any = connection.client.xrange(connection.keys.stream(service.dead_letters), after, newest, count=PAGE)
+            except redis.ResponseError as exc:  # its workers may write what they like there: one service holds up no other
+                logger.warning("service %s: its dead letters can't be read: %s", service.name, exc)
+                break
+            yield from _with_states(connection, service, [(entry, fields) for entry, fields in rows if wanted.fits(entry, fields)])
             if len(rows) < PAGE:
                 break
             after = f"({rows[-1][0]}"
@@ -153,8 +174,9 @@ def _id_at(moment: datetime) -> str:
     return str(int(moment.timestamp() * 1000))
 
 
-def _with_states(connection: Connection, service: Service, rows: Iterable[tuple[str, dict[str, str]]]) -> list[Letter]:
-    rows = list(rows)
+def _with_states(connection: Connection, service: Service, rows: Sequence[tuple[str, dict[str, str]]]) -> list[Letter]:
+    if not rows:
+        return []
     publishes = [fields.get("publish_id", "") for _, fields in rows]
     keys = connection.keys
     with connection.client.pipeline(transaction=False) as pipe:
@@ -174,7 +196,8 @@ def _with_states(connection: Connection, service: Service, rows: Iterable[tuple[
             state = LetterState.PARKED
         else:
             state = _of_lineage(connection, task_id, lineage)
-        letters.append(Letter(service, entry, fields, state, answers[len(rows) + number] or "", lineage or ""))
+        is_ours = state not in {LetterState.UNBRIDGED, LetterState.FORGOTTEN}
+        letters.append(Letter(service, entry, fields, state, answers[len(rows) + number] or "", lineage or "", phase if is_ours else ""))
     return letters
 
 

@@ -15,6 +15,7 @@ from bridge.dead_letters.letters import Letter, LetterState, lineage_of
 from bridge.dead_letters.payload_changes import HEADER, BadChange, changed
 from bridge.states import DISPATCHED
 from streams.bus.codec import decode_json, encode_json
+from streams.bus.sweeping import purge_dead_letters
 from streams.errors import DecodeError
 from streams.jobs import dead_letters
 
@@ -174,12 +175,24 @@ def discard(connection: Connection, letter: Letter) -> Done:
 
 
 def purge(connection: Connection, letter: Letter) -> Done:
-    """Remove a dead letter. What a parked task waits for isn't removed."""
-    if letter.state is LetterState.PARKED:
-        return Done(letter, done=False, words="its task waits for it: redrive or discard it first")
-    removed = connection.client.xdel(connection.keys.stream(letter.service.dead_letters), letter.id)
-    connection.client.hdel(connection.keys.fates(letter.service.name), letter.id)
-    return Done(letter, done=bool(removed), words="removed" if removed else "it was gone already")
+    """Remove a dead letter. What a parked task waits for isn't removed, nor what one may be about to wait for; looking and removing is one step."""
+    keys = connection.keys
+    stream, fates = keys.stream(letter.service.dead_letters), keys.fates(letter.service.name)
+    job = keys.job(letter.fields.get("publish_id", "") if letter.phase else "")  # else it names no job of its service
+    if not connection.call(purge_dead_letters(stream, fates, [(letter.id, job)])):
+        is_there = bool(connection.client.xrange(stream, letter.id, letter.id))
+        return Done(letter, done=False, words=(kept(letter) or _NEEDED) if is_there else "it was gone already")
+    return Done(letter, done=True, words="removed")
+
+
+_NEEDED: Final = "the result that tells its task of it isn't resolved yet, and the task may be parked: purge it afterwards"
+
+
+def kept(letter: Letter) -> str | None:
+    """Why a dead letter isn't to be removed; None when it may go."""
+    if letter.phase == "parked":
+        return "its task waits for it: redrive or discard it first"
+    return _NEEDED if letter.is_needed else None
 
 
 def _changed(command: Mapping[str, str], changes: Mapping[str, Any] | None, limit: int) -> bytes:

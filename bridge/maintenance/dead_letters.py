@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bridge.connection import Connection
+from bridge.maintenance.apart import apart
 from streams.bus import clock
 from streams.bus.sweeping import purge_dead_letters
 from streams.bus.topology import Service
@@ -16,7 +17,7 @@ DAY_MS = 86_400_000
 def purge_old_dead_letters(connection: Connection) -> dict[str, int]:
     """Delete those that are older than `BRIDGE_DEAD_LETTER_DAYS`; returns how many, by stream."""
     newest = clock.now_ms() - int(connection.settings.dead_letter_days * DAY_MS)
-    purged = {each.dead_letters: _purge(connection, each, f"({newest}-0") for each in connection.services}
+    purged = dict(apart(connection.services, lambda each: (each.dead_letters, _purge(connection, each, f"({newest}-0"))))
     return {stream: count for stream, count in purged.items() if count}
 
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 from bridge.connection import Connection
+from bridge.maintenance.apart import apart
 from streams.bus.limits import StreamLimits
 from streams.bus.topology import RedisStreamsConfig, Service
 from streams.bus.trim import KEEP_NOTHING, trim
@@ -10,8 +14,11 @@ from streams.bus.trim import KEEP_NOTHING, trim
 
 def trim_done(connection: Connection, *, exact: bool = False) -> dict[str, int]:
     """Trim every stream that is trimmed at all; returns what was removed, by stream."""
-    removed = {stream: trim_stream(connection, stream, service, exact=exact) for stream, service in trimmed_streams(connection)}
-    removed |= {stream: cut_at_cap(connection, stream, cap, exact=exact) for stream, cap in capped_streams(connection).items()}
+    streams: list[tuple[str, Callable[[], int]]] = [
+        (stream, partial(trim_stream, connection, stream, service, exact=exact)) for stream, service in trimmed_streams(connection)
+    ]
+    streams += [(stream, partial(cut_at_cap, connection, stream, cap, exact=exact)) for stream, cap in capped_streams(connection).items()]
+    removed = dict(apart(streams, lambda each: (each[0], each[1]())))
     return {stream: count for stream, count in removed.items() if count}
 
 

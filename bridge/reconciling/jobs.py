@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
+
+import redis
 
 from bridge.connection import Connection
 from bridge.reconciling.ledgers import OpenLedger, pages_of_ledgers
@@ -11,6 +14,8 @@ from bridge.reconciling.states import states_of_open
 from bridge.reconciling.thresholds import ReconcilerSettings
 from streams.bus import clock
 
+logger = logging.getLogger(__name__)
+
 
 def stuck_jobs(connection: Connection, settings: ReconcilerSettings) -> Iterator[Problem]:
     """Jobs without an owner, results that nobody resolves, progress that stands still, and states that aren't what the job is. Each job is read once."""
@@ -18,9 +23,14 @@ def stuck_jobs(connection: Connection, settings: ReconcilerSettings) -> Iterator
     for page in pages_of_ledgers(connection, connection.keys.open_jobs):
         settled = [ledger for ledger in page if ledger.age_ms(now) >= settings.settle_seconds * 1000]
         for ledger in settled:
-            yield from _without_owner(ledger, settings, connection.settings.lease_seconds)
-            yield from _unresolved(connection, ledger, settings, now)
-            yield from _stalled(ledger, settings, now)
+            try:
+                yield from [
+                    *_without_owner(ledger, settings, connection.settings.lease_seconds),
+                    *_unresolved(connection, ledger, settings, now),
+                    *_stalled(ledger, settings, now),
+                ]
+            except (ValueError, redis.ResponseError) as exc:  # its service's workers write what they like there: one job holds up no other
+                logger.warning("task %s: how it stands can't be told: %s: %s", ledger.task_id, type(exc).__name__, exc)
         yield from states_of_open(connection, settled)
 
 

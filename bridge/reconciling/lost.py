@@ -15,9 +15,10 @@ from bridge.reconciling.problems import Kind, Problem
 from bridge.reconciling.thresholds import ReconcilerSettings
 from bridge.states import DEAD_LETTERED, DISPATCHED, PROGRESS
 
-OURS = frozenset({DISPATCHED, PROGRESS, DEAD_LETTERED})
-"""Nobody else has these states."""
-PAGE = 1_000
+OURS = frozenset({DISPATCHED, DEAD_LETTERED})
+"""Nobody else has these states. PROGRESS many have: it is the example of Celery's own documentation."""
+PAGE = 200
+"""Results may be large."""
 
 
 def tasks_without_ledger(connection: Connection, _: ReconcilerSettings) -> Iterator[Problem]:
@@ -36,18 +37,31 @@ def tasks_without_ledger(connection: Connection, _: ReconcilerSettings) -> Itera
 
 
 def _of_page(connection: Connection, client: Any, keys: list[Any]) -> Iterator[Problem]:
-    metas = [connection.app.backend.decode_result(value) for value in (client.mget(keys) if keys else ()) if value]
-    open_ones = [meta for meta in metas if _is_open_and_ours(connection, meta)]
+    metas = [meta for value in (client.mget(keys) if keys else ()) if value and (meta := _decoded(connection, value)) is not None]
+    open_ones = [meta for meta in metas if meta.get("status") in OURS or meta.get("status") in {states.STARTED, PROGRESS}]
+    with client.pipeline(transaction=False) as pipe:
+        for meta in open_ones:
+            pipe.exists(connection.keys.mark(meta["task_id"]))
+        marked = pipe.execute() if open_ones else []
     with connection.client.pipeline(transaction=False) as pipe:
         for meta in open_ones:
             pipe.exists(connection.keys.task(meta["task_id"]))
-        known = pipe.execute()
-    for meta, is_known in zip(open_ones, known, strict=True):
-        if not is_known:
+        known = pipe.execute() if open_ones else []
+    for meta, has_mark, is_known in zip(open_ones, marked, known, strict=True):
+        if not is_known and (meta["status"] in OURS or has_mark or _is_bridged(connection, meta)):
             why = f"its state is {meta['status']}, and the streams' server knows nothing of it: was it flushed, or did a failover bring an empty one?"
             yield Problem(Kind.JOB_LOST, f"task {meta['task_id']}", why, "nobody will finish it: send it anew, and revoke this id for those who wait")
 
 
-def _is_open_and_ours(connection: Connection, meta: dict[str, Any]) -> bool:
-    status = meta.get("status")
-    return status in OURS or (status == states.STARTED and isinstance(connection.app.tasks.get(meta.get("name")), TwoPhaseTask))
+def _decoded(connection: Connection, value: Any) -> dict[str, Any] | None:
+    """None for what isn't a result that this app can read: others may keep theirs on the same server, in another serializer."""
+    try:
+        meta = connection.app.backend.decode_result(value)
+    except Exception:  # noqa: BLE001 - kombu's serializers raise what they like
+        return None
+    return meta if isinstance(meta, dict) and isinstance(meta.get("task_id"), str) else None
+
+
+def _is_bridged(connection: Connection, meta: dict[str, Any]) -> bool:
+    """By its name, which is there with `result_extended`. A mark (R2) says it too: no ordinary task has one."""
+    return isinstance(connection.app.tasks.get(meta.get("name")), TwoPhaseTask)

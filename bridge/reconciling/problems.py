@@ -40,6 +40,10 @@ class Kind(StrEnum):
     """A message of a newer version of this system waits for somebody who can read it."""
 
 
+class NotRepaired(Exception):
+    """Raised by a fix that changed nothing; its text says why, and what follows."""
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One thing that is stuck."""
@@ -74,6 +78,8 @@ def repair(problem: Problem) -> Repaired:
         return Repaired(problem, done=False, words=problem.to_do)
     try:
         return Repaired(problem, done=True, words=problem.fix())
+    except NotRepaired as exc:
+        return Repaired(problem, done=False, words=str(exc))
     except Exception as exc:
         logger.exception("%s of %s can't be repaired now", problem.kind, problem.what)
         return Repaired(problem, done=False, words=f"{type(exc).__name__}: {exc}")

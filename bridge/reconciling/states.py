@@ -14,7 +14,7 @@ from bridge import identity
 from bridge.celery_internals.servers import stored_states
 from bridge.connection import Connection
 from bridge.reconciling.ledgers import OpenLedger, ignores_result, pages_of_ledgers
-from bridge.reconciling.problems import Kind, Problem
+from bridge.reconciling.problems import Kind, NotRepaired, Problem
 from bridge.reconciling.thresholds import ReconcilerSettings
 from bridge.states import DEAD_LETTERED, DISPATCHED
 from streams.bus import clock
@@ -46,7 +46,7 @@ def _of_open(connection: Connection, ledger: OpenLedger, stored: str) -> Iterato
     if stored == states.PENDING:
         expected = states.STARTED if ledger.run.get("heartbeat") else DISPATCHED
         meta = {"pid": None, "hostname": ledger.run.get("worker")} if expected == states.STARTED else None
-        fix = _storing(connection, ledger, expected, meta)
+        fix = _storing(connection, ledger, expected, meta, seen=stored)
         yield Problem(
             Kind.STATE_DISAGREES,
             f"task {ledger.task_id}",
@@ -63,7 +63,7 @@ def _of_open(connection: Connection, ledger: OpenLedger, stored: str) -> Iterato
 
 def _of_parked(connection: Connection, ledger: OpenLedger, stored: str) -> Iterator[Problem]:
     if stored != DEAD_LETTERED:
-        fix = _storing(connection, ledger, DEAD_LETTERED, None)
+        fix = _storing(connection, ledger, DEAD_LETTERED, None, seen=stored)
         why = f"its job is parked, and its state is {stored}"
         yield Problem(Kind.STATE_DISAGREES, f"task {ledger.task_id}", why, f"store {DEAD_LETTERED}", fix)
 
@@ -88,13 +88,19 @@ def _of_closed(connection: Connection, settings: ReconcilerSettings, now: int) -
             yield Problem(Kind.STATE_DISAGREES, f"task {task_id}", why, "look at what writes there; a caller that waits has to be told by hand")
 
 
-def _storing(connection: Connection, ledger: OpenLedger, state: str, meta: Any) -> Callable[[], str]:
-    return partial(_store, connection, ledger, state, meta)
+def _storing(connection: Connection, ledger: OpenLedger, state: str, meta: Any, *, seen: str) -> Callable[[], str]:
+    return partial(_store, connection, ledger, state, meta, seen)
 
 
-def _store(connection: Connection, ledger: OpenLedger, state: str, meta: Any) -> str:
-    """Through R2: if the job has come further meanwhile, nothing is written."""
+def _store(connection: Connection, ledger: OpenLedger, state: str, meta: Any, seen: str) -> str:
+    """Through R2: if the job has come further meanwhile, nothing is written. Neither is what was stored before and is gone since."""
     run = identity.CurrentRun(ledger.publish, ledger.job["lineage"], int(ledger.job["seq"]), ledger.task_id)
     with identity.running(run):
         connection.app.backend.store_result(ledger.task_id, meta, state, request=Context(loads(ledger.job["ctx"])))
-    return f"its state is {stored_states(connection.app.backend, [ledger.task_id])[0]} now"
+    now = stored_states(connection.app.backend, [ledger.task_id])[0]
+    if now == seen:
+        raise NotRepaired(
+            f"its state stays {now}: {state} was stored before, and is gone (result_expires? forget()?); only what comes after it is stored (R2). "
+            "The job isn't affected, and its outcome will be stored"
+        )
+    return f"its state is {now} now"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -19,6 +20,8 @@ from streams.bus.messages import SCHEMA
 from streams.bus.reader import NEWER_SCHEMA
 from streams.bus.topology import MANAGEMENT_CONSUMERS, Service
 
+logger = logging.getLogger(__name__)
+
 MOST_TOLD = 20
 """Of one kind and service; the rest is counted."""
 
@@ -30,7 +33,11 @@ def services_without_workers(connection: Connection, settings: ReconcilerSetting
     for service in connection.services:
         if service.name in alive or service.reap_after_seconds is not None:  # workers in other languages tell nothing of themselves
             continue
-        waiting = sum(_waits_since(connection, service, stream, oldest) for stream in service.command_streams)
+        try:
+            waiting = sum(_waits_since(connection, service, stream, oldest) for stream in service.command_streams)
+        except redis.ResponseError as exc:
+            _cannot_tell(service, exc)
+            continue
         if waiting:
             yield Problem(
                 Kind.NO_WORKER,
@@ -38,6 +45,11 @@ def services_without_workers(connection: Connection, settings: ReconcilerSetting
                 f"{waiting:,} jobs or more wait on its streams, and no worker of it is alive",
                 f"start one: python -m workers {service.name}",
             )
+
+
+def _cannot_tell(service: Service, error: redis.ResponseError) -> None:
+    """Its workers write what they like to keys of their own: one service holds up no other. Upkeep tells which work fails, health which stream is none."""
+    logger.warning("service %s: what waits there can't be told: %s", service.name, error)
 
 
 def _waits_since(connection: Connection, service: Service, name: str, oldest_ms: float) -> int:
@@ -56,10 +68,14 @@ def overdue_delayed(connection: Connection, settings: ReconcilerSettings) -> Ite
     latest = clock.now_ms() - settings.settle_seconds * 1000
     for service in connection.services:
         delayed = connection.keys.delayed(service.name)
-        count = connection.client.zcount(delayed, "-inf", latest)
-        if not count:
+        try:
+            count = connection.client.zcount(delayed, "-inf", latest)
+            oldest: Any = connection.client.zrange(delayed, 0, 0, withscores=True)
+        except redis.ResponseError as exc:
+            _cannot_tell(service, exc)
             continue
-        oldest: Any = connection.client.zrange(delayed, 0, 0, withscores=True)
+        if not count or not oldest:
+            continue
         why = f"{count:,} jobs that were put off are due, the oldest for {(clock.now_ms() - float(oldest[0][1])) / 1000:.0f} s: does a bridge run?"
         yield Problem(Kind.DELAYED_OVERDUE, f"service {service.name}", why, "put them back on their streams", partial(_promote, connection))
 

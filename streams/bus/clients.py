@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Final
 
+import hiredis
 import redis
 import redis.asyncio
 from redis.asyncio.retry import Retry as AsyncRetry
@@ -44,9 +45,26 @@ _OPTIONS: Final[dict[str, Any]] = {
 }
 
 
+class _Packer:
+    """Commands as bytes. redis-py's own packer for synchronous clients, hiredis, knows nothing of `encoding_errors`: it refuses the bytes that came as
+    surrogates, such as a publish id that a stranger chose.
+    """
+
+    @staticmethod
+    def pack(*args: Any) -> list[bytes]:
+        words = args[0].encode().split() if isinstance(args[0], str) else args[0].split()  # "CONFIG GET" is two
+        return [hiredis.pack_command((*words, *map(_plain, args[1:])))]
+
+
+def _plain(arg: Any) -> Any:
+    if isinstance(arg, str):
+        return arg.encode(errors="surrogateescape")
+    return bytes(arg) if isinstance(arg, bytearray | memoryview) else arg
+
+
 def connect(url: str, *, name: str | None = None) -> redis.Redis:
     """A synchronous client; connects on first use."""
-    return redis.Redis.from_url(url, retry=Retry(NoBackoff(), 0), client_name=name, **_OPTIONS)
+    return redis.Redis.from_url(url, retry=Retry(NoBackoff(), 0), client_name=name, command_packer=_Packer(), **_OPTIONS)
 
 
 def connect_async(url: str, *, name: str | None = None) -> redis.asyncio.Redis:

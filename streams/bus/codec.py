@@ -128,3 +128,8 @@ def printable(raw: str) -> str:
     except UnicodeEncodeError:
         return "base64:" + base64.b64encode(raw.encode(errors="surrogateescape")).decode()
     return raw
+
+
+def shown(text: str) -> str:
+    """Text that somebody may have written to steer a terminal, or with bytes that are no UTF-8, as people and programs may be shown it; lines stay lines."""
+    return "".join(char if char.isprintable() or char in "\n\t" else ascii(char)[1:-1] for char in text)

@@ -49,11 +49,11 @@ def sweep_ghosts(stream: str, *, group: str, idle: timedelta, after: str = "-", 
 
 
 def purge_dead_letters(stream: str, fates: str, letters: Sequence[tuple[str, str]]) -> FunctionCall[int]:
-    """Delete dead letters whose job is neither open nor parked; returns how many.
+    """Delete dead letters whose job is neither open nor parked, and what became of them; returns how many.
 
     Args:
         stream: full key of the dead letters.
-        fates: key of what is noted of each.
+        fates: key of what became of them (`Keys.fates`).
         letters: their ids, each with the key of its job.
     """
     return FunctionCall("purge_dead", (stream, fates, *(job for _, job in letters)), tuple(entry for entry, _ in letters), int)

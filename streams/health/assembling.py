@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from functools import reduce
 from typing import Any, Final
 
+from streams.bus.codec import shown
 from streams.bus.topology import Service
 from streams.health import recent, upkeep
 from streams.health.collect import OWNERS_ASKED, Measurements, Place
@@ -98,16 +99,15 @@ def _group(deployment: Deployment, found: Measurements, place: Place, row: dict[
     for each in held:
         ago = each["time_since_delivered"] / 1000
         renewed[each["consumer"]] = min(ago, renewed.get(each["consumer"], ago))
-    consumers = tuple(
-        _consumer(each, life, renewed.get(each["name"]), lease) for each in found.second.get(("consumers", *at), []) if each["name"] != HANDED_BACK
-    )
-    alive = {consumer.name for consumer in consumers if consumer.alive}
+    rows = [each for each in found.second.get(("consumers", *at), []) if each["name"] != HANDED_BACK]
+    consumers = tuple(_consumer(each, life, renewed.get(each["name"]), lease) for each in rows)
+    alive = {each["name"] for each, consumer in zip(rows, consumers, strict=True) if consumer.alive}
     abandoned = [
         each["time_since_delivered"] / 1000 for each in held if each["consumer"] not in alive and each["time_since_delivered"] > lease * 1000
     ]
     unread = found.second.get(("unread", *at), (0, ""))[1]
     return Group(
-        name=name,
+        name=shown(name),
         lag=found.lags[at],
         oldest_unread_age_seconds=age_seconds(unread, found.now_ms) if unread else None,
         pending=int(row["pending"]),
@@ -143,7 +143,7 @@ def _deliveries(counts: list[int], *, uncounted: int) -> Deliveries:
 def _consumer(row: dict[str, Any], life: SignsOfLife, renewed_ago: float | None, lease_seconds: float) -> Consumer:
     name, idle = str(row["name"]), int(row["idle"]) / 1000
     heard_by = life.of(name, idle_seconds=idle, renewed_ago_seconds=renewed_ago, lease_seconds=lease_seconds)
-    return Consumer(name=name, pending=int(row["pending"]), idle_seconds=idle, alive=heard_by is not HeardBy.NOTHING, heard_by=heard_by)
+    return Consumer(name=shown(name), pending=int(row["pending"]), idle_seconds=idle, alive=heard_by is not HeardBy.NOTHING, heard_by=heard_by)
 
 
 # ---------------------------------------------------------------------------------------------------------------------------------------- services

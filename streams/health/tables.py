@@ -9,6 +9,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from streams.bus.codec import shown
 from streams.health.checks import Health
 from streams.health.reasons import Level, Verdict, duration
 from streams.health.snapshot import Deliveries, Group, ServiceHealth, Snapshot, Stream
@@ -172,7 +173,7 @@ def _upkeep(snapshot: Snapshot) -> Table:
 
 def _add(table: Table, *cells: str | Text) -> None:
     """A row; what others have named is no markup."""
-    table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in cells))
+    table.add_row(*(Text(shown(cell)) if isinstance(cell, str) else cell for cell in cells))
 
 
 def _deliveries(counts: Deliveries) -> str:

@@ -101,6 +101,7 @@ redis.register_function('csb1_redrive', function(keys, args)
   local cancel = redis.call('GET', flag)
   if cancel then redis.call('HSET', task, 'pardon:' .. lineage, cancel) end
   redis.call('HSET', fates, letter, 'redriven ' .. new .. ' ' .. moment)
+  redis.call('HSET', job, 'redriven_as', new) -- its worker keeps the folder of the job, which runs there again
   if phase == 'parked' then
     redis.call('HSET', job, 'phase', 'closed', 'closed_at', now, 'outcome', 'REDRIVEN')
     redis.call('HDEL', job, 'parked_result')

@@ -117,7 +117,7 @@ redis.register_function('csb1_sweep_ghosts', function(keys, args)
 end)
 
 -- Delete dead letters that nobody can want: their job neither waits for them (parked) nor goes on (open).
--- What is noted of their fates goes with them.
+-- What became of one is forgotten with it.
 -- KEYS: dead letters, fates of dead letters, then the job of each   ARGV: the entries
 -- Returns how many were deleted
 redis.register_function('csb1_purge_dead', function(keys, args)

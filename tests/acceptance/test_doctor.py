@@ -78,7 +78,7 @@ def test_a_retry_that_the_broker_lost_is_found_and_sent_again(stack: Stack) -> N
 
 def test_tasks_whose_jobs_went_with_a_flushed_server(stack: Stack) -> None:
     backend = stack.caller.backend
-    backend.store_result("gone-with-the-server", None, "PROGRESS")
+    backend.store_result("gone-with-the-server", None, "DISPATCHED")
     try:
         (finding,) = findings(stack)
         assert (finding["kind"], finding["what"]) == ("job_lost", "task gone-with-the-server")

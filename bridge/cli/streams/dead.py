@@ -14,12 +14,14 @@ from bridge.cli.streams import connection_of
 from bridge.connection import Connection
 from bridge.dead_letters.letters import Filter, Letter, LetterState, dead_letters, newest_of_each
 from bridge.dead_letters.payload_changes import BadChange, parse_changes
-from bridge.dead_letters.redriving import Done, Insists, discard, purge, redrive, refusal
+from bridge.dead_letters.redriving import Done, Insists, discard, kept, purge, redrive, refusal
 from streams.bus.clock import utc_now
+from streams.bus.codec import shown
 from streams.errors import UnknownService
 
 F = TypeVar("F", bound=Callable[..., Any])
 SHOWN_LINE_CHARS = 160
+SHOWN_CELL_CHARS = 60
 
 
 def _filtered(function: F) -> F:
@@ -146,8 +148,8 @@ def purge_(ctx: click.Context, /, *, ids: tuple[str, ...], everything: bool, dry
     connection = connection_of(ctx)
 
     def would(letter: Letter) -> Done:
-        parked = letter.state is LetterState.PARKED
-        return Done(letter, done=not parked, words="its task waits for it" if parked else "would be removed")
+        why_not = kept(letter)
+        return Done(letter, done=why_not is None, words=why_not or "would be removed")
 
     _each(ctx, ids, filters, would if dry_run else lambda letter: purge(connection, letter), everything=everything)
 
@@ -185,7 +187,7 @@ def _each(
     missing = set(ids) - {letter.id for letter in found} - {letter.task_id for letter in found}
     done = [do(letter) for letter in choose(found)]
     for each in done:
-        click.echo(_printable(f"{'' if each.done else 'not '}{each.letter.service.name} {each.letter.id}: {each.words}"))
+        click.echo(shown(f"{'' if each.done else 'not '}{each.letter.service.name} {each.letter.id}: {each.words}"))
     for id_ in sorted(missing):
         click.echo(f"not {id_}: no dead letter of that id, and none of a task of that id", err=True)
     click.echo(f"{sum(each.done for each in done)} of {len(done) + len(missing)}")
@@ -198,7 +200,7 @@ def _print_table(letters: list[Letter]) -> None:
     now = utc_now()
     header = ("id", "age", "service", "type", "reason", "its task")
     rows = [
-        (letter.id, in_words(now - letter.at), letter.service.name, letter.fields.get("type", ""), _reason(letter), _state(letter))
+        tuple(map(_cell, (letter.id, in_words(now - letter.at), letter.service.name, letter.fields.get("type", ""), _reason(letter), _state(letter))))
         for letter in letters
     ]
     widths = [max(len(row[column]) for row in (header, *rows)) for column in range(len(header))]
@@ -208,9 +210,19 @@ def _print_table(letters: list[Letter]) -> None:
 
     click.secho(line(header), bold=True)
     for letter, row in zip(letters, rows, strict=True):
-        click.echo(_printable(line(row)))
+        click.echo(line(row))
         first_line = next(iter(letter.error.message.splitlines()), "")
-        click.secho(_printable(f"    {letter.task_id}  {letter.error.type}: {first_line}"[:SHOWN_LINE_CHARS]), dim=True)
+        click.secho(_in_a_line(f"    {letter.task_id}  {letter.error.type}: {first_line}"[:SHOWN_LINE_CHARS]), dim=True)
+
+
+def _cell(text: str) -> str:
+    """A worker has written it: no line of its own, and no longer than it is of use."""
+    cell = _in_a_line(text[: SHOWN_CELL_CHARS + 1])
+    return cell if len(cell) <= SHOWN_CELL_CHARS else f"{cell[: SHOWN_CELL_CHARS - 1]}…"
+
+
+def _in_a_line(text: str) -> str:
+    return shown(text).replace("\n", "\\n").replace("\t", " ")
 
 
 def _reason(letter: Letter) -> str:
@@ -233,12 +245,7 @@ def _described(letter: Letter) -> str:
         f"{error.module + '.' if error.module else ''}{error.type}: {error.message}",
     ]
     lines += [error.traceback.rstrip()] if error.traceback else []
-    return _printable("\n".join([*lines, "", _next_step(letter)]))
-
-
-def _printable(text: str) -> str:
-    """Without what a worker may have written to steer a terminal, and without bytes that are no text."""
-    return "".join(char if char.isprintable() or char in "\n\t" else ascii(char)[1:-1] for char in text)
+    return shown("\n".join([*lines, "", _next_step(letter)]))
 
 
 def _fate(letter: Letter) -> str:

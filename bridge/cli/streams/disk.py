@@ -9,10 +9,12 @@ import click
 from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
+from rich.text import Text
 
 from bridge.cli.streams import connection_of
 from bridge.disk_use import PlaceUse, disk_use
 from bridge.redis_use import RedisUse, redis_use
+from streams.bus.codec import shown
 
 LARGEST = 10
 
@@ -63,7 +65,7 @@ def _of_place(place: PlaceUse) -> Table | str:
     title = f"{place.variable} {place.path}: {len(place.folders):,} jobs, {decimal(place.bytes)}; free {decimal(place.free_bytes)} (MIN_FREE_DISK {decimal(place.min_free_bytes)}){short}"
     table = Table("folder", "size", "unused for (days)", "its job", title=title)
     for folder in place.folders[:LARGEST]:
-        table.add_row(folder.name, decimal(folder.bytes), f"{folder.days_unused:.1f}", "open" if folder.is_open else "ended")
+        table.add_row(Text(shown(folder.name)), decimal(folder.bytes), f"{folder.days_unused:.1f}", "open" if folder.is_open else "ended")
     if len(place.folders) > LARGEST:
         table.add_row(f"... {len(place.folders) - LARGEST:,} smaller ones", "", "", "")
     return table

@@ -8,9 +8,11 @@ import click
 import redis
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from bridge.cli.streams import connection_of
 from bridge.reconciling import Problem, Repaired, find_problems, repair
+from streams.bus.codec import shown
 
 EX_FINDINGS = 1
 EX_UNAVAILABLE = 3
@@ -60,7 +62,7 @@ def _print_table(problems: list[Problem], repaired: list[Repaired]) -> None:
             last = f"{'done' if repaired[number].done else 'NOT DONE'}: {repaired[number].words}"
         else:
             last = f"--fix would {problem.to_do}" if problem.fix else problem.to_do
-        table.add_row(f"{problem.kind}\n{problem.what}", problem.why, last)
+        table.add_row(*(Text(shown(cell)) for cell in (f"{problem.kind}\n{problem.what}", problem.why, last)))
     Console(markup=False, highlight=False).print(table)
     fixable = sum(problem.fix is not None for problem in problems)
     if fixable and not repaired:

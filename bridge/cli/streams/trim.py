@@ -8,10 +8,12 @@ import json
 import click
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from bridge.cli.streams import connection_of
 from bridge.maintenance.explaining import Explained, trim_and_explain
 from bridge.maintenance.trimming import capped_streams, trimmed_streams
+from streams.bus.codec import shown
 
 
 @click.command()
@@ -46,5 +48,5 @@ def trim(ctx: click.Context, only: tuple[str, ...], *, explain: bool, dry_run: b
 def _table(rows: list[Explained], *, dry_run: bool) -> Table:
     table = Table("stream", "entries", "would go" if dry_run else "removed", "kept by limits", "floor", "what holds the rest")
     for row in rows:
-        table.add_row(row.stream, f"{row.length:,}", f"{row.removed:,}", f"{row.kept:,}", row.floor or "-", "\n".join(row.held_by))
+        table.add_row(row.stream, f"{row.length:,}", f"{row.removed:,}", f"{row.kept:,}", row.floor or "-", Text(shown("\n".join(row.held_by))))
     return table

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from celery import Celery
 
-from bridge import StreamTask, connect
+from bridge import StreamTask, connect, identity
 from bridge.connection import Connection
 from bridge.maintenance.reconciling import reconcile
 from bridge.reconciling import Kind, Problem, find_problems, repair
@@ -183,13 +183,24 @@ def test_a_repair_of_a_state_loses_against_what_came_meanwhile(connection: Conne
     scene.dispatch()
     scene.client.hset(scene.keys.job("p1"), "ctx", json.dumps({"id": "t1", "task": "lab.run"}))
     (problem,) = found(connection, Kind.STATE_DISAGREES)
-    from bridge import identity
-
     run = identity.CurrentRun("p1", "p1", 1, "t1")
     connection.raise_mark(run, BEGUN_RANK)
     with identity.running(run):
         connection.app.backend.store_result("t1", 5, "SUCCESS")
     assert repair(problem).words == "its state is SUCCESS now"
+
+
+def test_a_state_that_was_stored_before_and_has_expired_is_no_success(connection: Connection, scene: Scene) -> None:
+    scene.dispatch()
+    scene.client.hset(scene.keys.job("p1"), "ctx", json.dumps({"id": "t1", "task": "lab.run"}))
+    with identity.running(identity.CurrentRun("p1", "p1", 1, "t1")):
+        connection.app.backend.store_result("t1", None, "DISPATCHED")
+    assert found(connection, Kind.STATE_DISAGREES) == []
+    connection.app.AsyncResult("t1").forget()
+    (problem,) = found(connection, Kind.STATE_DISAGREES)
+    repaired = repair(problem)
+    assert not repaired.done
+    assert "its state stays PENDING: DISPATCHED was stored before, and is gone" in repaired.words
 
 
 def test_a_state_says_that_an_open_job_has_ended(connection: Connection, scene: Scene) -> None:
@@ -271,6 +282,24 @@ def test_a_retry_has_not_arrived(connection: Connection, scene: Scene) -> None:
     assert scene.client.ttl(scene.keys.job("p1")) == -1
 
 
+def test_a_retry_that_was_sent_again_is_given_more_and_more_time(connection: Connection, scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While no Celery worker is there each pass would only add one more of the same message."""
+    sent: list[str] = []
+    monkeypatch.setattr("bridge.reconciling.retries.send_retry", lambda _, request: sent.append(request["id"]))
+    retried(scene)
+    scene.client.hset(scene.keys.job("p1"), "ctx", json.dumps({"id": "t1", "task": "lab.run"}))
+    connection.app.backend.store_result("t1", ValueError("again"), "RETRY")
+    settings = AT_ONCE.model_copy(update={"retry_grace_seconds": 900})
+    for times, wait in enumerate((1800, 3600, 7200), 1):
+        scene.client.zadd(scene.keys.retrying_jobs, {"p1": clock.now_ms() - 901_000}, xx=True)
+        (problem,) = found(connection, Kind.RETRY_WITHOUT_CHILD, settings=settings)
+        assert repair(problem).words == f"its retry is sent again, and looked for again in {wait / 60:.0f} min"
+        assert len(sent) == times
+        assert found(connection, Kind.RETRY_WITHOUT_CHILD, settings=settings) == []
+        due: Any = scene.client.zscore(scene.keys.retrying_jobs, "p1")
+        assert due + 900_000 == pytest.approx(clock.now_ms() + wait * 1000, abs=5_000)
+
+
 def test_a_retry_that_is_due_later_is_waited_for(connection: Connection, scene: Scene) -> None:
     retried(scene, due_ms=clock.now_ms() + 60_000)
     connection.app.backend.store_result("t1", ValueError("again"), "RETRY")
@@ -297,9 +326,14 @@ def test_a_task_whose_job_is_gone_with_its_server(connection: Connection, scene:
     backend.store_result("t-started", None, "STARTED", request=type("Request", (), {"task": "lab.run", "args": (), "kwargs": {}, "group": None})())
     backend.store_result("t-ended", 1, "SUCCESS")
     backend.store_result("t-not-ours", None, "STARTED")
+    backend.store_result("t-ordinary", {"current": 1}, "PROGRESS")
+    backend.store_result("t-progress", {"current": 1}, "PROGRESS")
+    backend.client.hset(connection.keys.mark("t-progress"), "seq", 1)
+    backend.client.set(backend.get_key_for_task("t-pickled"), b"\x80\x04 of another app")
+    backend.client.set(backend.get_key_for_task("t-list"), b"[]")
     scene.dispatch("p9", task="t-known")
     backend.store_result("t-known", None, "DISPATCHED")
-    assert {problem.what for problem in found(connection, Kind.JOB_LOST, slow=True)} == {"task t-dispatched", "task t-started"}
+    assert {problem.what for problem in found(connection, Kind.JOB_LOST, slow=True)} == {"task t-dispatched", "task t-started", "task t-progress"}
     assert found(connection, Kind.JOB_LOST) == []  # only when somebody asks
 
 

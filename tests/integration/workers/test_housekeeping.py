@@ -12,6 +12,7 @@ import pytest
 
 from streams.bus.clients import connect
 from streams.bus.functions import load_library
+from tests.protocol.dead_scene import DeadScene
 from tests.protocol.scene import LONG, SERVICE, Scene
 from workers.artifacts import ArtifactStore
 from workers.disk_room import DiskRoom
@@ -24,10 +25,10 @@ LONG_AGO = time.time() - 40 * 86_400
 
 
 @pytest.fixture
-def scene(redis_url: str, prefix: str) -> Iterator[Scene]:
+def scene(redis_url: str, prefix: str) -> Iterator[DeadScene]:
     with connect(redis_url) as client:
         load_library(client)
-        yield Scene(client, prefix)
+        yield DeadScene(client, prefix)
 
 
 @pytest.fixture
@@ -86,6 +87,21 @@ def test_what_may_come_back_stays(scene: Scene, house: House) -> None:
     assert all(folder.exists() for folder in folders)
 
 
+@pytest.mark.parametrize("parked", [True, False])
+def test_the_folder_of_a_redriven_job_waits_for_it(scene: DeadScene, house: House, parked: bool) -> None:
+    """It lay there for as long as its operator took, and its job may wait long until it begins anew."""
+    keeper = house()
+    letter = scene.parked() if parked else scene.failed()
+    folder = used(keeper, "f", "p1")
+    assert scene.redrive("p1", letter, new="p2").verdict == "sent"
+    assert keeper.clean()["jobs"] == 0
+    assert folder.exists()
+    delivery = scene.read()
+    scene.finish(delivery, scene.take_up(delivery).token)
+    scene.close("p2")
+    assert keeper.clean()["jobs"] == 1
+
+
 def test_what_is_not_of_this_service_or_of_no_job_stays(scene: Scene, house: House) -> None:
     keeper = house(jobs_keep_days=0)
     others = used(keeper, "others", "gone", service="another")
@@ -108,6 +124,17 @@ def test_over_its_size_the_longest_unused_go_first(scene: Scene, house: House) -
     folders = [used(keeper, f"f{number}", f"gone{number}", size=1_000, at=LONG_AGO + number) for number in range(4)]
     assert 2 == keeper.clean()["jobs"]
     assert [False, False, True, True] == [folder.exists() for folder in folders]
+
+
+def test_a_run_that_never_began_leaves_no_record(scene: Scene, house: House) -> None:
+    """A suspect that is cancelled while it waits for the others, say: nothing would ever take the empty record away."""
+    keeper = house()
+    used(keeper, "f", "gone", at=LONG_AGO)
+    keeper.records.end("never-began")
+    keeper.records.end("f")
+    (record,) = keeper.records.all()
+    assert record.folder == "f"
+    assert record.used_at > LONG_AGO + 1
 
 
 def test_a_job_that_begins_while_its_folder_is_judged_keeps_it(scene: Scene, house: House) -> None:

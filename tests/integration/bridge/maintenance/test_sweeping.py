@@ -103,6 +103,13 @@ def letter(scene: Scene, publish: str, age_days: float) -> str:
     return str(scene.client.xadd(scene.dead, {"publish_id": publish, "reason": "poison"}, id=entry))
 
 
+def test_what_became_of_a_dead_letter_is_forgotten_with_it(connected: Connected, scene: Scene) -> None:
+    fates = scene.keys.fates(scene.service.name)
+    scene.client.hset(fates, mapping={letter(scene, "gone", 31): "redriven p2 then", (young := letter(scene, "closed", 1)): "discarded"})
+    purge_old_dead_letters(connected())
+    assert scene.client.hkeys(fates) == [young]
+
+
 def test_old_dead_letters_go_but_those_of_open_and_parked_jobs(connected: Connected, scene: Scene) -> None:
     scene.dispatch("open")
     for publish, phase in (("parked", "parked"), ("closed", "closed")):
