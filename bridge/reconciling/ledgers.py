@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from bridge.connection import Connection
 from streams.bus.topology import MANAGEMENT_CONSUMERS, Service
 
-PAGE = 500
-FIELDS = ("task_id", "seq", "lineage", "service", "stream", "entry", "winner", "result_id", "dispatched_at", "ctx")
-"""What is read of management's half: not the command, which may be large."""
+PAGE = 100
+OF_JOB: Final = ("task_id", "service", "seq", "lineage", "stream", "entry", "winner", "result_id", "dispatched_at")
+OF_RUN: Final = ("worker", "heartbeat", "progress_at", "current", "total", "message", "result_id")
+"""Neither the commands nor the contexts: each may have a MiB."""
 
 
 def ignores_result(context: str) -> bool:
@@ -53,11 +54,6 @@ class OpenLedger:
         """Whether a worker, or dispatch, has answered."""
         return "result_id" in self.job or "result_id" in self.run
 
-    @property
-    def ignores_result(self) -> bool:
-        """Whether callers see no state of it."""
-        return ignores_result(self.job.get("ctx", ""))
-
     def age_ms(self, now_ms: int) -> float:
         """Since its dispatch."""
         return now_ms - float(self.job.get("dispatched_at") or now_ms)
@@ -75,15 +71,14 @@ def _read(connection: Connection, publishes: list[str]) -> Iterator[OpenLedger]:
     keys, client = connection.keys, connection.client
     with client.pipeline(transaction=False) as pipe:
         for publish in publishes:
-            pipe.hmget(keys.job(publish), list(FIELDS))
-        rows: list[list[str | None]] = pipe.execute()
-    jobs = [{name: value for name, value in zip(FIELDS, row, strict=True) if value is not None} for row in rows]
+            pipe.hmget(keys.job(publish), list(OF_JOB))
+        jobs = [_present(OF_JOB, row) for row in pipe.execute()]
     known = [(publish, job, _service(connection, job)) for publish, job in zip(publishes, jobs, strict=True) if job.get("task_id")]
     with client.pipeline(transaction=False) as pipe:
         for publish, job, service in known:
             entry, stream = job.get("entry") or "0-1", job.get("stream", "")
             winner = job.get("winner", "").rpartition(" ")[2] or job.get("result_id") or "0-1"
-            pipe.hgetall(keys.run(service.name, publish))
+            pipe.hmget(keys.run(service.name, publish), list(OF_RUN))
             pipe.zscore(keys.delayed(service.name), publish)
             pipe.hget(keys.task(job["task_id"]), "seq")
             pipe.xpending_range(stream, service.group, entry, entry, 1)
@@ -95,13 +90,17 @@ def _read(connection: Connection, publishes: list[str]) -> Iterator[OpenLedger]:
         yield OpenLedger(
             publish=publish,
             job={**job, "newest_seq": str(newest)},
-            run=run if isinstance(run, dict) else {},
+            run=_present(OF_RUN, run) if isinstance(run, list) else {},
             service=service,
             idle_ms=int(row["time_since_delivered"]) if row else None,
             consumer=str(row["consumer"]) if row else "",
             due_ms=due,
             result_pending=(isinstance(resolving, list) and bool(resolving)) if "winner" in job or "result_id" in job else None,
         )
+
+
+def _present(fields: Sequence[str], row: Sequence[Any]) -> dict[str, str]:
+    return {name: str(value) for name, value in zip(fields, row, strict=True) if value is not None}
 
 
 def _service(connection: Connection, job: dict[str, str]) -> Service:

@@ -13,32 +13,35 @@ from kombu.utils.json import loads
 from bridge import identity
 from bridge.celery_internals.servers import stored_states
 from bridge.connection import Connection
-from bridge.reconciling.ledgers import OpenLedger, ignores_result, pages_of_ledgers
+from bridge.reconciling.ledgers import PAGE, OpenLedger, ignores_result, pages_of_ledgers
 from bridge.reconciling.problems import Kind, NotRepaired, Problem
 from bridge.reconciling.thresholds import ReconcilerSettings
 from bridge.states import DEAD_LETTERED, DISPATCHED
 from streams.bus import clock
 
-CLOSED_AT_A_TIME = 1_000
+LATELY = 1_000
+"""So many of the jobs that ended last are looked at."""
 
 
 def states_of_open(connection: Connection, ledgers: list[OpenLedger]) -> Iterator[Problem]:
     """Open jobs whose state is gone, or says that they have ended."""
     for ledger, stored in _with_states(connection, ledgers):
-        yield from _of_open(connection, ledger, stored)
+        if stored in {states.PENDING, *states.READY_STATES} and _has_states(connection, ledger.publish):
+            yield from _of_open(connection, ledger, stored)
 
 
 def states_of_others(connection: Connection, settings: ReconcilerSettings) -> Iterator[Problem]:
     """Parked jobs that aren't told as such, and ended ones that aren't told as ended."""
     for page in pages_of_ledgers(connection, connection.keys.parked_jobs):
         for ledger, stored in _with_states(connection, page):
-            yield from _of_parked(connection, ledger, stored)
+            if stored != DEAD_LETTERED and _has_states(connection, ledger.publish):
+                yield from _of_parked(connection, ledger, stored)
     yield from _of_closed(connection, settings, clock.now_ms())
 
 
 def _with_states(connection: Connection, ledgers: list[OpenLedger]) -> Iterator[tuple[OpenLedger, str]]:
     """Those whose task has a state of theirs, and which it is."""
-    shown = [ledger for ledger in ledgers if ledger.is_newest and not ledger.ignores_result]
+    shown = [ledger for ledger in ledgers if ledger.is_newest]
     return zip(shown, stored_states(connection.app.backend, [ledger.task_id for ledger in shown]), strict=True)
 
 
@@ -61,29 +64,39 @@ def _of_open(connection: Connection, ledger: OpenLedger, stored: str) -> Iterato
         )
 
 
+def _has_states(connection: Connection, publish: str) -> bool:
+    """Whether its task wants states at all. Asked only of what would be a problem: its context may have a MiB."""
+    return not ignores_result(str(connection.client.hget(connection.keys.job(publish), "ctx") or ""))
+
+
 def _of_parked(connection: Connection, ledger: OpenLedger, stored: str) -> Iterator[Problem]:
-    if stored != DEAD_LETTERED:
-        fix = _storing(connection, ledger, DEAD_LETTERED, None, seen=stored)
-        why = f"its job is parked, and its state is {stored}"
-        yield Problem(Kind.STATE_DISAGREES, f"task {ledger.task_id}", why, f"store {DEAD_LETTERED}", fix)
+    fix = _storing(connection, ledger, DEAD_LETTERED, None, seen=stored)
+    why = f"its job is parked, and its state is {stored}"
+    yield Problem(Kind.STATE_DISAGREES, f"task {ledger.task_id}", why, f"store {DEAD_LETTERED}", fix)
 
 
 def _of_closed(connection: Connection, settings: ReconcilerSettings, now: int) -> Iterator[Problem]:
     """The jobs that ended lately: was their outcome stored, and has it stayed?"""
-    client, keys = connection.client, connection.keys
-    latest = client.zrevrangebyscore(keys.closed_jobs, now - settings.settle_seconds * 1000, "-inf", start=0, num=CLOSED_AT_A_TIME)
-    with client.pipeline(transaction=False) as pipe:
-        for publish in latest:
-            pipe.hmget(keys.job(str(publish)), ["task_id", "seq", "outcome", "ctx"])
-        ledgers = [row for row in pipe.execute() if row[0] is not None]
-    with client.pipeline(transaction=False) as pipe:
-        for task_id, *_ in ledgers:
+    latest = now - settings.settle_seconds * 1000
+    ended = [str(publish) for publish in connection.client.zrevrangebyscore(connection.keys.closed_jobs, latest, "-inf", start=0, num=LATELY)]
+    for start in range(0, len(ended), PAGE):
+        yield from _of_ended(connection, ended[start : start + PAGE])
+
+
+def _of_ended(connection: Connection, publishes: list[str]) -> Iterator[Problem]:
+    keys = connection.keys
+    with connection.client.pipeline(transaction=False) as pipe:
+        for publish in publishes:
+            pipe.hmget(keys.job(publish), ["task_id", "seq", "outcome"])
+        rows = [(publish, *row) for publish, row in zip(publishes, pipe.execute(), strict=True) if row[0] is not None]
+    with connection.client.pipeline(transaction=False) as pipe:
+        for _, task_id, *_ in rows:
             pipe.hget(keys.task(task_id), "seq")
         newest = pipe.execute()
-    told = [row for row, last in zip(ledgers, newest, strict=True) if row[1] == last and row[2] in states.READY_STATES and not ignores_result(row[3])]
-    stored_now = stored_states(connection.app.backend, [row[0] for row in told])
-    for (task_id, _, outcome, _), stored in zip(told, stored_now, strict=True):
-        if stored in states.UNREADY_STATES | {DISPATCHED, DEAD_LETTERED} and stored != states.PENDING:  # PENDING: it was forgotten, or has expired
+    told = [row for row, last in zip(rows, newest, strict=True) if row[2] == last and row[3] in states.READY_STATES]
+    for (publish, task_id, _, outcome), stored in zip(told, stored_states(connection.app.backend, [row[1] for row in told]), strict=True):
+        # PENDING: it was forgotten, or has expired.
+        if stored in (states.UNREADY_STATES | {DISPATCHED, DEAD_LETTERED}) - {states.PENDING} and _has_states(connection, publish):
             why = f"it ended as {outcome}, and its state is {stored}: the result backend went back in time, or something else has written it"
             yield Problem(Kind.STATE_DISAGREES, f"task {task_id}", why, "look at what writes there; a caller that waits has to be told by hand")
 
@@ -94,9 +107,10 @@ def _storing(connection: Connection, ledger: OpenLedger, state: str, meta: Any, 
 
 def _store(connection: Connection, ledger: OpenLedger, state: str, meta: Any, seen: str) -> str:
     """Through R2: if the job has come further meanwhile, nothing is written. Neither is what was stored before and is gone since."""
+    context = str(connection.client.hget(connection.keys.job(ledger.publish), "ctx") or "{}")
     run = identity.CurrentRun(ledger.publish, ledger.job["lineage"], int(ledger.job["seq"]), ledger.task_id)
     with identity.running(run):
-        connection.app.backend.store_result(ledger.task_id, meta, state, request=Context(loads(ledger.job["ctx"])))
+        connection.app.backend.store_result(ledger.task_id, meta, state, request=Context(loads(context)))
     now = stored_states(connection.app.backend, [ledger.task_id])[0]
     if now == seen:
         raise NotRepaired(

@@ -5,15 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from celery import Celery
+from click.testing import CliRunner
 
 from bridge import StreamTask, connect, identity
+from bridge.cli.streams import streams
 from bridge.connection import Connection
 from bridge.maintenance.reconciling import reconcile
 from bridge.reconciling import Kind, Problem, find_problems, repair
+from bridge.reconciling.ledgers import pages_of_ledgers
 from bridge.reconciling.thresholds import ReconcilerSettings
 from bridge.settings import BridgeSettings
 from bridge.states import BEGUN_RANK
@@ -129,6 +134,25 @@ def test_progress_stands_still(connection: Connection, scene: Scene) -> None:
     assert len(found(connection, Kind.PROGRESS_STALLED, settings=patient)) == 1
     progress(scene, delivery, token, 4)
     assert found(connection, Kind.PROGRESS_STALLED, settings=patient) == []
+
+
+def test_a_worker_that_is_silent_is_not_said_to_answer(connection: Connection, scene: Scene) -> None:
+    delivery, token = scene.started()
+    progress(scene, delivery, token, 3)
+    run, lease = scene.keys.run(SERVICE.name, "p1"), connection.settings.lease_seconds
+    long_ago = clock.now_ms() - 3_600_000
+    scene.client.hset(run, mapping={"progress_at": long_ago, "heartbeat": clock.now_ms() - int(lease * 900)})
+    assert len(found(connection, Kind.PROGRESS_STALLED)) == 1
+    scene.client.hset(run, mapping={"progress_at": long_ago, "heartbeat": clock.now_ms() - int(lease * 1100)})
+    assert found(connection, Kind.PROGRESS_STALLED) == []
+
+
+def test_payloads_are_not_read(connection: Connection, scene: Scene) -> None:
+    """500 ledgers at a time, with a MiB in the command and one in the context of each, took a GB and more."""
+    scene.started()
+    ((ledger,),) = pages_of_ledgers(connection, scene.keys.open_jobs)
+    assert not {"command", "ctx"} & set(ledger.job)
+    assert (ledger.task_id, ledger.run["worker"], ledger.is_newest) == ("t1", "lab@W1", True)
 
 
 def test_no_bridge_resolves_a_result(connection: Connection, scene: Scene) -> None:
@@ -384,6 +408,17 @@ def test_upkeep_repairs_what_it_may_and_counts_the_rest(connection: Connection, 
     assert reconcile(connection) == {"no_worker": 1}
     assert connection.app.AsyncResult("t2").state == "DISPATCHED"
     assert scene.client.zcard(scene.delayed) == 0
+
+
+def test_the_database_of_the_results_is_away(connection: Connection, scene: Scene, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    app = Celery("unit", broker="memory://", backend=f"db+sqlite:///{tmp_path}/no/such/folder/results.db", set_as_current=False)
+    app.conf.result_backend_always_retry = False
+    connect(app, connection.settings)
+    monkeypatch.setenv("RECONCILE_SETTLE_SECONDS", "0")
+    scene.dispatch()
+    done = CliRunner().invoke(streams, ["doctor", "--quick"], obj=SimpleNamespace(app=app))
+    assert done.exit_code == 3
+    assert done.output.startswith("a server can't be asked: OperationalError: ")
 
 
 def test_one_repair_that_fails_says_so(connection: Connection) -> None:
