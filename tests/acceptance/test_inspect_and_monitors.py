@@ -43,6 +43,7 @@ def test_a_running_job_is_active_on_its_worker_and_a_waiting_one_is_reserved(sta
         stack.wait_for_run(job)
     waiting = stack.send("echo", value=1)
     wait_until(lambda: stack.state(waiting) == "DISPATCHED")
+    wait_until(lambda: worker_name in inspect(stack, "ping"))  # a bridge has heard of it
 
     active = inspect(stack, "active")
     assert {job.id for job in running} == {request["id"] for request in active[worker_name]}

@@ -101,7 +101,7 @@ def test_a_jobs_folder_that_cant_be_made_now_is_one_too(stack: Stack, small_disk
         return  # a device is no disk; the same is shown for a job's own files
     (small_disk / "others").unlink()
     stack.processes["worker"].crash()
-    worker = stack.processes.get("cramped") or stack.worker("cramped", JOBS_DIR=str(small_disk))
+    worker = stack.processes.get("cramped") or stack.worker("cramped", JOBS_DIR=str(small_disk), MIN_FREE_DISK="0")
     try:
         stack.start(worker)
         subprocess.run(["mount", "-o", "remount,nr_inodes=2", str(small_disk)], check=True)
