@@ -9,7 +9,7 @@ from celery import chain, chord, group
 
 from tests.fidelity.kit import Kit, scenario
 
-EARLIER, LATER = 2, 3
+EARLIER, LATER = 4, 6
 """Seconds: received and started before the first, due or ended at the second."""
 
 
