@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import count
+from typing import IO
 
 import redis
 
@@ -64,11 +65,16 @@ class Driver:
         self._operated: set[str] = set()
         """Whose dead letter an operator is at."""
         self._next_look = 0.0
-        self._stalls = (stack.directory / "stalls").open("w")
+        self._stalls: IO[str] | None = None
 
     def run(self, settle_seconds: float) -> None:
         """All of the plan; then, until everything is at rest."""
         self.stack.start()
+        with (self.stack.directory / "stalls").open("w") as self._stalls:
+            self._follow_the_plan()
+            self._settle(time.monotonic() + settle_seconds)
+
+    def _follow_the_plan(self) -> None:
         start = time.monotonic()
         for unit in self.units:
             self._at(start + unit.at, lambda unit=unit: self._send(unit))  # type: ignore[misc]
@@ -77,7 +83,6 @@ class Driver:
         while self._due:
             self._step()
         self._say(f"the plan is done after {time.monotonic() - start:.0f} s; {len(self.outcomes.open)} jobs are open")
-        self._settle(time.monotonic() + settle_seconds)
 
     def _settle(self, deadline: float) -> None:
         while time.monotonic() < deadline:
@@ -96,6 +101,7 @@ class Driver:
 
     def _watched(self, work: Callable[[], object]) -> None:
         """A driver that stands still mends nothing meanwhile, and faults last longer than they were to."""
+        assert self._stalls is not None
         began = time.monotonic()
         faulthandler.dump_traceback_later(STANDS_STILL_SECONDS, file=self._stalls)
         work()
