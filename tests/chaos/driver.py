@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import faulthandler
 import heapq
 import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import count
+from typing import IO
 
 import redis
 
@@ -30,6 +33,7 @@ FIRST_FAULT_SECONDS = 1.0
 PATIENCE_SECONDS = 5.0
 """A fault waits so long for a target with something in hand."""
 AIM_SECONDS = 0.04
+STANDS_STILL_SECONDS = 5.0
 
 
 @dataclass
@@ -61,10 +65,16 @@ class Driver:
         self._operated: set[str] = set()
         """Whose dead letter an operator is at."""
         self._next_look = 0.0
+        self._stalls: IO[str] | None = None
 
     def run(self, settle_seconds: float) -> None:
         """All of the plan; then, until everything is at rest."""
         self.stack.start()
+        with (self.stack.directory / "stalls").open("w") as self._stalls:
+            self._follow_the_plan()
+            self._settle(time.monotonic() + settle_seconds)
+
+    def _follow_the_plan(self) -> None:
         start = time.monotonic()
         for unit in self.units:
             self._at(start + unit.at, lambda unit=unit: self._send(unit))  # type: ignore[misc]
@@ -73,7 +83,6 @@ class Driver:
         while self._due:
             self._step()
         self._say(f"the plan is done after {time.monotonic() - start:.0f} s; {len(self.outcomes.open)} jobs are open")
-        self._settle(time.monotonic() + settle_seconds)
 
     def _settle(self, deadline: float) -> None:
         while time.monotonic() < deadline:
@@ -84,11 +93,21 @@ class Driver:
     def _step(self) -> None:
         while self._due and self._due[0][0] <= time.monotonic():
             _, _, work = heapq.heappop(self._due)
-            work()
+            self._watched(work)
         if time.monotonic() >= self._next_look:
-            self._look()
+            self._watched(self._look)
             self._next_look = time.monotonic() + LOOK_SECONDS
         time.sleep(0.01)
+
+    def _watched(self, work: Callable[[], object]) -> None:
+        """A driver that stands still mends nothing meanwhile, and faults last longer than they were to."""
+        assert self._stalls is not None
+        began = time.monotonic()
+        faulthandler.dump_traceback_later(STANDS_STILL_SECONDS, file=self._stalls)
+        work()
+        faulthandler.cancel_dump_traceback_later()
+        if (took := time.monotonic() - began) > STANDS_STILL_SECONDS:
+            self._say(f"the driver itself stood still for {took:.1f} s: see {self._stalls.name}")
 
     def _at(self, moment: float, work: Callable[[], object]) -> None:
         heapq.heappush(self._due, (moment, next(self._order), work))
@@ -203,11 +222,21 @@ class Driver:
             self.striker.release(struck)
             return False
         self.happened.struck.append(struck)
-        self._later(lambda: self.striker.mend(struck), fault.lasts)
+        self._log_fault("begins", struck)
+        self._later(lambda: self._mend(struck), fault.lasts)
         if len(self.happened.struck) % 20 == 0:
             ended = len(self.outcomes.ended_at)
             self._say(f"{len(self.happened.struck)} faults; {ended} jobs have ended, {len(self.outcomes.open)} are open")
         return True
+
+    def _mend(self, struck: Struck) -> None:
+        self.striker.mend(struck)
+        self._log_fault("ends", struck)
+
+    def _log_fault(self, what: str, struck: Struck) -> None:
+        held, now = ", ".join(sorted(struck.in_hand)[:20]), datetime.now().astimezone()
+        with (self.stack.directory / "log" / "faults.log").open("a") as log:
+            log.write(f"{now:%H:%M:%S.%f} {struck.target}: {struck.fault.harm} {what}; in hand: {held}\n")
 
     def _note(self, struck: Struck) -> None:
         if self.striker.server_answers:
