@@ -24,7 +24,7 @@ def promote(keys: Keys, service: Service, publish_id: str, *, stream: str | None
     return FunctionCall(
         "promote",
         (stream or keys.stream(service.command_stream()), keys.delayed(service.name), keys.job(publish_id), keys.run(service.name, publish_id)),
-        (publish_id, clock.now_ms()),
+        (publish_id, clock.now_ms(), service.name),
         str,
     )
 
@@ -42,7 +42,8 @@ def cancel(keys: Keys, service: Service, publish_id: str, *, waiting_only: bool 
 def reap(
     keys: Keys, service: Service, *, stream: str, entry: str, fields: Mapping[str, str], publish_id: str, min_idle: timedelta, max_deliveries: int
 ) -> FunctionCall[str]:
-    """R11: take an entry away from a consumer that was silent for `min_idle`.
+    """R11: take an entry away from a consumer that was silent for `min_idle`. What is answered goes on the service's own result stream: a `callback_stream` is
+    whatever its workers wrote there, and this user may write everywhere.
 
     Args:
         keys: of this deployment.
@@ -62,12 +63,12 @@ def reap(
         "reap",
         (
             stream,
-            fields.get("callback_stream") or keys.stream(service.results),
+            keys.stream(service.results),
             keys.stream(service.dead_letters),
             keys.job(publish_id),
             keys.run(service.name, publish_id),
         ),
-        (service.group, entry, int(min_idle.total_seconds() * 1000), max_deliveries, clock.moment(), *flat(sender)),
+        (service.group, entry, int(min_idle.total_seconds() * 1000), max_deliveries, clock.moment(), service.name, *flat(sender)),
         verdict,
     )
 

@@ -1,12 +1,17 @@
 -- What the management side does beside the straight way: R7 promote_due, R10 cancel, R11 reap, R13 repair; and what it counts.
 
+-- A command of this service is on its stream again, as this entry. Its workers may have named any publish: the ledger of another service's job stays as it is.
+local function note_entry(job, service, entry)
+  if redis.call('HGET', job, 'service') == service then redis.call('HSET', job, 'entry', entry) end
+end
+
 -- R7: a delayed command goes back onto its stream; one counter, never reset.
 -- KEYS: commands, delayed, job, run
--- ARGV: member of `delayed`, now
+-- ARGV: member of `delayed`, now, service
 -- Returns the new entry, or '' when it isn't due or somebody else promoted it
 redis.register_function('csb1_promote', function(keys, args)
   local commands, delayed, job, run = unpack(keys)
-  local member, now = unpack(args)
+  local member, now, service = unpack(args)
   local due = redis.call('ZSCORE', delayed, member)
   if not due or tonumber(due) > tonumber(now) then return '' end
   local packed = redis.call('HGET', run, 'delayed')
@@ -14,7 +19,7 @@ redis.register_function('csb1_promote', function(keys, args)
   if not packed then return '' end
   local entry = xadd(commands, joined(without(cmsgpack.unpack(packed), { deliveries = 1 }), { 'deliveries', redis.call('HGET', run, 'runs') or 0 }))
   redis.call('HDEL', run, 'delayed')
-  if redis.call('EXISTS', job) == 1 then redis.call('HSET', job, 'entry', entry) end
+  note_entry(job, service, entry)
   return entry
 end)
 
@@ -90,12 +95,12 @@ end)
 
 -- R11, for a service whose workers don't claim: an entry whose consumer has been silent for too long is sent again, or is a dead letter.
 -- KEYS: commands, results, dead letters, job, run
--- ARGV: group, entry, least idle time (ms), max deliveries, moment, then `sender`
+-- ARGV: group, entry, least idle time (ms), max deliveries, moment, service, then `sender`
 -- Returns {verdict}: reaped | dead_lettered | cancelled | resolved | vanished | fresh | gone
 redis.register_function('csb1_reap', function(keys, args)
   local commands, results, dead, job, run = unpack(keys)
-  local group, entry, min_idle, max, moment = unpack(args)
-  local sender = from(args, 6)
+  local group, entry, min_idle, max, moment, service = unpack(args)
+  local sender = from(args, 7)
   local rows = redis.pcall('XPENDING', commands, group, entry, entry, 1)
   if rows.err or not rows[1] then return { 'gone' } end
   local idle, delivered = rows[1][3], rows[1][4]
@@ -121,7 +126,7 @@ redis.register_function('csb1_reap', function(keys, args)
     return { 'dead_lettered' }
   end
   local again = xadd(commands, joined(without(fields, { deliveries = 1 }), { 'deliveries', runs }))
-  if stands then redis.call('HSET', job, 'entry', again) end
+  note_entry(job, service, again)
   redis.call('XACK', commands, group, entry)
   return { 'reaped' }
 end)
