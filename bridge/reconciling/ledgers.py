@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from bridge.connection import Connection
 from streams.bus.topology import MANAGEMENT_CONSUMERS, Service
 
-PAGE = 500
+PAGE = 100
+OF_JOB: Final = ("task_id", "service", "seq", "lineage", "stream", "entry", "winner", "result_id", "dispatched_at")
+OF_RUN: Final = ("worker", "heartbeat", "progress_at", "current", "total", "message", "result_id")
+"""Not the commands, nor the contexts where nobody asks for them: each may have a MiB."""
 
 
 def ignores_result(context: str) -> bool:
@@ -61,26 +64,26 @@ class OpenLedger:
         return now_ms - float(self.job.get("dispatched_at") or now_ms)
 
 
-def open_ledgers(connection: Connection, listed: str) -> Iterator[OpenLedger]:
+def open_ledgers(connection: Connection, listed: str, *, with_context: bool = False) -> Iterator[OpenLedger]:
     """Those of one list (`Keys.open_jobs` or `Keys.parked_jobs`), page by page. A job that is closed meanwhile may be missing."""
-    start = 0
+    start, fields = 0, [*OF_JOB, "ctx"] if with_context else [*OF_JOB]
     while publishes := [str(each) for each in connection.client.zrange(listed, start, start + PAGE - 1)]:
-        yield from _read(connection, publishes)
+        yield from _read(connection, publishes, fields)
         start += PAGE
 
 
-def _read(connection: Connection, publishes: list[str]) -> Iterator[OpenLedger]:
+def _read(connection: Connection, publishes: list[str], fields: list[str]) -> Iterator[OpenLedger]:
     keys, client = connection.keys, connection.client
     with client.pipeline(transaction=False) as pipe:
         for publish in publishes:
-            pipe.hgetall(keys.job(publish))
-        jobs: list[dict[str, str]] = pipe.execute()
+            pipe.hmget(keys.job(publish), fields)
+        jobs = [_present(fields, row) for row in pipe.execute()]
     known = [(publish, job, _service(connection, job)) for publish, job in zip(publishes, jobs, strict=True) if job.get("task_id")]
     with client.pipeline(transaction=False) as pipe:
         for publish, job, service in known:
             entry, stream = job.get("entry") or "0-1", job.get("stream", "")
             winner = job.get("winner", "").rpartition(" ")[2] or job.get("result_id") or "0-1"
-            pipe.hgetall(keys.run(service.name, publish))
+            pipe.hmget(keys.run(service.name, publish), list(OF_RUN))
             pipe.zscore(keys.delayed(service.name), publish)
             pipe.hget(keys.task(job["task_id"]), "seq")
             pipe.xpending_range(stream, service.group, entry, entry, 1)
@@ -92,13 +95,17 @@ def _read(connection: Connection, publishes: list[str]) -> Iterator[OpenLedger]:
         yield OpenLedger(
             publish=publish,
             job={**job, "newest_seq": str(newest)},
-            run=run if isinstance(run, dict) else {},
+            run=_present(OF_RUN, run) if isinstance(run, list) else {},
             service=service,
             idle_ms=int(row["time_since_delivered"]) if row else None,
             consumer=str(row["consumer"]) if row else "",
             due_ms=due,
             result_pending=(isinstance(resolving, list) and bool(resolving)) if "winner" in job or "result_id" in job else None,
         )
+
+
+def _present(fields: Sequence[str], row: Sequence[Any]) -> dict[str, str]:
+    return {name: str(value) for name, value in zip(fields, row, strict=True) if value is not None}
 
 
 def _service(connection: Connection, job: dict[str, str]) -> Service:

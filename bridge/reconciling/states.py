@@ -24,10 +24,10 @@ CLOSED_AT_A_TIME = 1_000
 def states_that_disagree(connection: Connection, settings: ReconcilerSettings) -> Iterator[Problem]:
     """Open jobs whose state is gone or says that they have ended; parked ones that don't say so; ended ones that aren't told as ended."""
     now = clock.now_ms()
-    for ledger in open_ledgers(connection, connection.keys.open_jobs):
+    for ledger in open_ledgers(connection, connection.keys.open_jobs, with_context=True):
         if ledger.age_ms(now) >= settings.settle_seconds * 1000 and ledger.is_newest and not ledger.ignores_result:
             yield from _of_open(connection, ledger)
-    for ledger in open_ledgers(connection, connection.keys.parked_jobs):
+    for ledger in open_ledgers(connection, connection.keys.parked_jobs, with_context=True):
         if ledger.is_newest and not ledger.ignores_result:
             yield from _of_parked(connection, ledger)
     yield from _of_closed(connection, settings, now)

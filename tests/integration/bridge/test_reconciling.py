@@ -14,6 +14,7 @@ from bridge import StreamTask, connect, identity
 from bridge.connection import Connection
 from bridge.maintenance.reconciling import reconcile
 from bridge.reconciling import Kind, Problem, find_problems, repair
+from bridge.reconciling.ledgers import open_ledgers
 from bridge.reconciling.thresholds import ReconcilerSettings
 from bridge.settings import BridgeSettings
 from bridge.states import BEGUN_RANK
@@ -129,6 +130,14 @@ def test_progress_stands_still(connection: Connection, scene: Scene) -> None:
     assert len(found(connection, Kind.PROGRESS_STALLED, settings=patient)) == 1
     progress(scene, delivery, token, 4)
     assert found(connection, Kind.PROGRESS_STALLED, settings=patient) == []
+
+
+def test_payloads_are_not_read(connection: Connection, scene: Scene) -> None:
+    """500 ledgers at a time, with a MiB in the command and one in the context of each, took a GB and more."""
+    scene.started()
+    (ledger,) = open_ledgers(connection, scene.keys.open_jobs)
+    assert not {"command", "ctx"} & set(ledger.job)
+    assert (ledger.task_id, ledger.run["worker"], ledger.is_newest) == ("t1", "lab@W1", True)
 
 
 def test_no_bridge_resolves_a_result(connection: Connection, scene: Scene) -> None:
