@@ -25,7 +25,7 @@ def stuck_jobs(connection: Connection, settings: ReconcilerSettings) -> Iterator
                 yield from [
                     *_without_owner(ledger, settings, connection.settings.lease_seconds),
                     *_unresolved(connection, ledger, settings, now),
-                    *_stalled(ledger, settings, now),
+                    *_stalled(ledger, settings, connection.settings.lease_seconds, now),
                 ]
             except (ValueError, redis.ResponseError) as exc:  # its service's workers write what they like there: one job holds up no other
                 logger.warning("task %s: how it stands can't be told: %s: %s", ledger.task_id, type(exc).__name__, exc)
@@ -57,12 +57,12 @@ def _unresolved(connection: Connection, ledger: OpenLedger, settings: Reconciler
         yield Problem(Kind.RESULT_LOST, what, why, "look at its state; if callers wait, revoke it and send it anew")
 
 
-def _stalled(ledger: OpenLedger, settings: ReconcilerSettings, now: int) -> Iterator[Problem]:
+def _stalled(ledger: OpenLedger, settings: ReconcilerSettings, lease_seconds: float, now: int) -> Iterator[Problem]:
     changed = ledger.run.get("progress_at")
     if ledger.has_result or ledger.idle_ms is None or not changed or now - float(changed) < settings.stalled_seconds * 1000:
         return
     heard = now - float(ledger.run.get("heartbeat") or 0)
-    if heard > settings.silent_leases * 1000 * 3600:
+    if heard > settings.silent_leases * lease_seconds * 1000:  # it doesn't answer: that is another finding
         return
     at = f"{ledger.run.get('current')}/{ledger.run.get('total') or '?'} {ledger.run.get('message', '')}".strip()
     why = f"it runs on {ledger.run.get('worker')}, which answers, and has stood at {at} for {(now - float(changed)) / 60_000:.0f} min"

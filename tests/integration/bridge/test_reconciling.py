@@ -132,6 +132,17 @@ def test_progress_stands_still(connection: Connection, scene: Scene) -> None:
     assert found(connection, Kind.PROGRESS_STALLED, settings=patient) == []
 
 
+def test_a_worker_that_is_silent_is_not_said_to_answer(connection: Connection, scene: Scene) -> None:
+    delivery, token = scene.started()
+    progress(scene, delivery, token, 3)
+    run, lease = scene.keys.run(SERVICE.name, "p1"), connection.settings.lease_seconds
+    long_ago = clock.now_ms() - 3_600_000
+    scene.client.hset(run, mapping={"progress_at": long_ago, "heartbeat": clock.now_ms() - int(lease * 900)})
+    assert len(found(connection, Kind.PROGRESS_STALLED)) == 1
+    scene.client.hset(run, mapping={"progress_at": long_ago, "heartbeat": clock.now_ms() - int(lease * 1100)})
+    assert found(connection, Kind.PROGRESS_STALLED) == []
+
+
 def test_payloads_are_not_read(connection: Connection, scene: Scene) -> None:
     """500 ledgers at a time, with a MiB in the command and one in the context of each, took a GB and more."""
     scene.started()
