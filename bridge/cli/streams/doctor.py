@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from bridge.celery_internals.servers import is_server_away
 from bridge.cli.streams import connection_of
 from bridge.reconciling import Problem, Repaired, find_problems, repair
 from streams.bus.codec import shown
@@ -30,7 +31,9 @@ def doctor(ctx: click.Context, /, *, fix: bool, quick: bool, as_json: bool) -> N
     try:
         problems = list(find_problems(connection, slow=not quick))
         repaired = [repair(problem) for problem in problems] if fix else []
-    except (redis.RedisError, OSError) as exc:
+    except Exception as exc:
+        if not isinstance(exc, redis.RedisError | OSError) and not is_server_away(exc):  # the result backend may be a database
+            raise
         click.echo(f"a server can't be asked: {type(exc).__name__}: {exc}", err=True)
         ctx.exit(EX_UNAVAILABLE)
     if as_json:

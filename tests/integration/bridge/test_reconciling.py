@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import sqlalchemy.exc
 from celery import Celery
+from click.testing import CliRunner
 
 from bridge import StreamTask, connect, identity
+from bridge.cli.streams import streams
 from bridge.connection import Connection
 from bridge.maintenance.reconciling import reconcile
 from bridge.reconciling import Kind, Problem, find_problems, repair
@@ -404,6 +408,18 @@ def test_upkeep_repairs_what_it_may_and_counts_the_rest(connection: Connection, 
     assert reconcile(connection) == {"no_worker": 1}
     assert connection.app.AsyncResult("t2").state == "DISPATCHED"
     assert scene.client.zcard(scene.delayed) == 0
+
+
+def test_the_database_of_the_results_is_away(connection: Connection, scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(*_: Any, **__: Any) -> None:
+        raise sqlalchemy.exc.OperationalError("select", {}, Exception("unable to open database file"))
+
+    monkeypatch.setenv("RECONCILE_SETTLE_SECONDS", "0")
+    monkeypatch.setattr(connection.app.backend, "get_task_meta", away)
+    scene.dispatch()
+    done = CliRunner().invoke(streams, ["doctor", "--quick"], obj=SimpleNamespace(app=connection.app))
+    assert done.exit_code == 3
+    assert done.output.startswith("a server can't be asked: OperationalError: ")
 
 
 def test_one_repair_that_fails_says_so(connection: Connection) -> None:
