@@ -58,7 +58,9 @@ class Sender:
     def __init__(self, client: redis.asyncio.Redis, settings: EventBusSettings, *, worker: str) -> None:
         self.client, self.settings, self.worker = client, settings, worker
         self.spool = None if settings.spool_dir is None else Spool(settings.spool_dir, life=settings.idempotency_life)
-        self._draining = asyncio.Lock()
+        self._draining, self._trying = asyncio.Lock(), asyncio.Lock()
+        self._failed_at = 0.0
+        """By the loop's clock: when the spool couldn't be drained."""
 
     async def send(self, stream: str, message: EventMessage, max_retries: int, *, idempotency_key: str, cap: int | None) -> Sent:
         """See `RedisStreamsEventBus.send_with_retry`."""
@@ -112,10 +114,17 @@ class Sender:
         """Whether nothing waits in the spool any more."""
         if self.spool is None or not await asyncio.to_thread(self.spool.files):
             return True
-        try:
-            await self.drain()
-        except NotSent as exc:
-            logger.warning("the spool %s can't be drained now: %s", self.spool.folder, exc)
+        asked_at = asyncio.get_running_loop().time()
+        async with self._trying:
+            if (
+                self._failed_at > asked_at
+            ):  # somebody found meanwhile that Redis is away: each of many senders needn't find it out, one after the other
+                return False
+            try:
+                await self.drain()
+            except NotSent as exc:
+                self._failed_at = asyncio.get_running_loop().time()
+                logger.warning("the spool %s can't be drained now: %s", self.spool.folder, exc)
         return not await asyncio.to_thread(self.spool.files)
 
     # ---------------------------------------------------------------------------------------------------------------------------- tries

@@ -206,7 +206,7 @@ class Scene:
 
     def promote(self, publish: str = "p1", *, now_ms: int | None = None) -> str:
         step = managing.promote(self.keys, self.service, publish)
-        return self.do(step if now_ms is None else FunctionCall(step.name, step.keys, (step.args[0], now_ms), step.parse))
+        return self.do(step if now_ms is None else FunctionCall(step.name, step.keys, (step.args[0], now_ms, *step.args[2:]), step.parse))
 
     def cancel(self, publish: str = "p1", *, waiting_only: bool = False) -> str:
         return self.do(managing.cancel(self.keys, self.service, publish, waiting_only=waiting_only))

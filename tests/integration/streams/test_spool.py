@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import signal
@@ -89,6 +90,17 @@ async def test_what_comes_later_waits_behind_it(make_bus: MakeBus, folder: Path,
         proxy.cut = False
         assert (await bus.send_with_retry(STREAM, event(3))).id
     assert sent() == [1, 2, 3]
+
+
+async def test_many_senders_at_once_find_out_once_that_redis_is_away(make_bus: MakeBus, folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """One after the other the last of many waited for the tries of all before it."""
+    await spool_some(make_bus, folder, 0)
+    async with make_bus(redis_url=AWAY, spool_dir=folder) as bus:
+        caplog.clear()
+        placed = await asyncio.gather(*(bus.send_with_retry(STREAM, event(n)) for n in range(1, 11)))
+    assert all(each.spooled for each in placed)
+    assert len(whole(folder)) == 11
+    assert caplog.text.count("can't be drained now") == 1
 
 
 async def test_what_was_sent_although_its_answer_was_lost_is_not_sent_again(make_bus: MakeBus, folder: Path, proxy: LossyProxy, sent: Any) -> None:
