@@ -67,7 +67,7 @@ def pages_of_ledgers(connection: Connection, listed: str) -> Iterator[list[OpenL
         start += PAGE
 
 
-def _read(connection: Connection, publishes: list[str], fields: list[str]) -> Iterator[OpenLedger]:
+def _read(connection: Connection, publishes: list[str]) -> Iterator[OpenLedger]:
     keys, client = connection.keys, connection.client
     with client.pipeline(transaction=False) as pipe:
         for publish in publishes:
