@@ -7,6 +7,7 @@ import contextlib
 import logging
 import threading
 import time
+from collections import Counter
 from typing import Any
 
 import redis
@@ -80,6 +81,8 @@ class BridgeReader:
         self._stop = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._prepared = False
+        self._failed: Counter[str] = Counter()
+        """How often each work of upkeep has failed in a row."""
         self._upkeep_by_itself = self.connection.settings.upkeep is Upkeeper.BRIDGE
         self._due: dict[str, float] = {}
         """When each work of upkeep is to be done again, by `time.monotonic`."""
@@ -169,8 +172,11 @@ class BridgeReader:
         try:
             turn = do_in_turn(self.connection, work(name), by=self.hostname)
         except Exception as exc:  # noqa: BLE001 - it is done again, and the reading loop tells of a server that is away
-            logger.warning("bridge: %s: %s: %s; it is done again", name, type(exc).__name__, exc)
+            self._failed[name] += 1
+            if self._failed[name] == 1 or self._failed[name] % 20 == 0:
+                logger.warning("bridge: %s: %s: %s; it is done again (time %d)", name, type(exc).__name__, exc, self._failed[name])
             return
+        self._failed[name] = 0
         if not turn.done:  # another bridge's turn, which may die over it
             self._due[name] = time.monotonic() + turn.free_in_seconds
 

@@ -34,9 +34,9 @@ def maintenance_schedule(settings: UpkeepSettings | None = None) -> dict[str, di
     settings = settings or UpkeepSettings.load()
     if settings.upkeep is not Upkeeper.BEAT:
         return {}
-    # A message that waited longer than its interval has a successor.
+    # A message that waited for long has a successor; but two machines' clocks may differ, and a queue may be busy for a moment.
     return {
-        f"{STEM}.{name}": {"task": f"{STEM}.{name}", "schedule": seconds, "options": {"expires": max(1.0, seconds), "ignore_result": True}}
+        f"{STEM}.{name}": {"task": f"{STEM}.{name}", "schedule": seconds, "options": {"expires": max(30.0, seconds), "ignore_result": True}}
         for name, seconds in due_works(settings).items()
     }
 

@@ -180,7 +180,7 @@ def _each(
     everything: bool,
     choose: Callable[[Sequence[Letter]], list[Letter]] = list,
 ) -> None:
-    """Do it with each that is meant; the exit code is 1 when one that was named couldn't be dealt with, or none was found."""
+    """Do it with each that is meant; the exit code is 1 when one that was named couldn't be dealt with, or isn't there."""
     if bool(ids) == everything:
         raise click.UsageError("say which: their ids, or --all and what narrows it down (see `streams dead list`)", ctx)
     found = list(_found(ctx, connection_of(ctx), _filter(ids, **filters)))  # first all, as it changes what is found
@@ -191,7 +191,7 @@ def _each(
     for id_ in sorted(missing):
         click.echo(f"not {id_}: no dead letter of that id, and none of a task of that id", err=True)
     click.echo(f"{sum(each.done for each in done)} of {len(done) + len(missing)}")
-    if missing or (ids and not all(each.done for each in done)) or not done:
+    if missing or (ids and not all(each.done for each in done)):
         ctx.exit(1)
 
 
