@@ -35,8 +35,8 @@ demo: $(STAMP) ## real backtests as Celery tasks, on this machine [DATADIR= STRA
 up: $(STAMP) ## the whole system on this machine, until Ctrl-C [REDIS_URL=]
 	@exec $(BIN)/python -m tasks.local_stack $(ARGS)
 
-# Most tests wait for leases and processes: some files at a time, also on two cores.
-AT_ONCE := -n 3 --dist loadfile
+# Most tests wait for leases and processes: some files at a time, more than there are cores.
+AT_ONCE := -n 4 --dist loadfile
 
 test: $(STAMP) ## every test once [ARGS=]
 	$(BIN)/pytest -q $(AT_ONCE) $(ARGS)

@@ -119,7 +119,7 @@ MUTATIONS: Final = (
         "a retry's end is not its lineage's", "  lineage_ended(task, lineage, seq, state)\n  return { 'ended' }", "  return { 'ended' }", seed=180
     ),
     Mutation(
-        "whatever is closed last ends the lineage", "if last and tonumber(string.match(last, '^%d+')) > tonumber(seq) then return end", "", seed=1000
+        "whatever is closed last ends the lineage", "if last and tonumber(string.match(last, '^%d+')) > tonumber(seq) then return end", "", seed=1008
     ),
     Mutation("release isn't for good", "'phase', 'open', 'released', 1, 'winner'", "'phase', 'open', 'winner'"),
     Mutation("release keeps the old winner", "'released', 1, 'winner', results .. ' ' .. result)", "'released', 1)"),
