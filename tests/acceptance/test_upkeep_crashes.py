@@ -48,13 +48,13 @@ def done_at(stack: Stack, work: str) -> str:
 def test_the_next_one_does_it_and_jobs_end_as_ever(stack: Stack, bridge: Process, point: str) -> None:
     step = point.split()[1]
     work = STEPS.get(step, "trim")
-    # What the step needs: a dead letter, a job that waits for its result, and one that has ended.
-    stack.redis.xadd(stack.lab.dead_letters, {"publish_id": "none", "reason": "poison"})
+    # What the step needs: a job that waits for its result, one that has ended, and a dead letter, which the upkeep takes within a second.
     running = stack.send("sleep", seconds=3)
     stack.wait_for_run(running)
     if step == "answered":  # a job must be old enough to be looked after
         stack.redis.zadd(stack.keys.open_jobs, dict.fromkeys(map(str, stack.redis.zrange(stack.keys.open_jobs, 0, -1)), 1))
     (stack.directory / "stop").write_text(point)
+    stack.redis.xadd(stack.lab.dead_letters, {"publish_id": "none", "reason": "poison"})
     wait_until(lambda: not bridge.running, message=f"the bridge comes to {point}")
     before = done_at(stack, work)
     stack.start(bridge)
