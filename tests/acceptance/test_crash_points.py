@@ -113,9 +113,17 @@ def crashing_job(stack: Stack, _most: int) -> None:
 
 
 def operate(stack: Stack, *arguments: str) -> None:
-    """`streams dead ...`, typed again when it was killed. The second time there may be nothing left to do."""
-    while (done := stack.run_celery("streams", "dead", *arguments)).returncode < 0:
-        pass
+    """`streams dead ...`, typed again when it was killed. The second time there may be nothing left to do.
+
+    No job runs meanwhile: of one that has succeeded already Celery stores no DISPATCHED any more, and that step would never come.
+    """
+    worker = stack.processes["worker"]
+    worker.pause()
+    try:
+        while (done := stack.run_celery("streams", "dead", *arguments)).returncode < 0:
+            pass
+    finally:
+        worker.resume()
     assert done.returncode in {0, 1}, done.stdout + done.stderr
 
 
