@@ -105,10 +105,12 @@ def _dispatch(task: TwoPhaseTask, tracer: Any, uuid: str, args: Any, kwargs: Any
         return trace_ok_t(_Ended(ended), ended, time.monotonic() - started, None)
     with outcome.yielding(outcome.raising(ended), task.name):
         traced = tracer(uuid, args, kwargs, request)
-    if (
-        traced.info is not None and traced.info.state != states.REJECTED
-    ):  # `self.retry` in the task's own function counts too: another message takes this one's place
-        task.ended_before_dispatch(request, traced.info.state)
+    # `self.retry` in the task's own function counts too: another message takes this one's place.
+    if traced.info is not None and traced.info.state != states.REJECTED:
+        try:
+            task.ended_before_dispatch(request, traced.info.state)
+        except (redis.RedisError, OSError) as exc:  # the outcome is stored, and stands; the reconciler sees it
+            logger.warning("task %s: the run that it is a retry of isn't told of its end: %s: %s", uuid, type(exc).__name__, exc)
     return traced
 
 
