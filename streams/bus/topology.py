@@ -113,6 +113,8 @@ SERVICES: dict[str, Service] = {
         Service.named("trading", status="trading:mgmt:status", group="trading_instances"),
         Service.named("backtesting"),
         Service.named("freqai"),
+        Service.named("hyperopt"),
+        Service.named("data"),
     )
 }
 

@@ -59,10 +59,10 @@ def public_api() -> Iterator[str]:
 
 REFRESH = """
 import sys
-from workers.backtesting.exchange import refresh_markets
-from workers.backtesting.settings import BacktestingSettings
+from workers.freqtrade.exchange import refresh_markets
+from workers.freqtrade.settings import FreqtradeSettings
 api = {"public": sys.argv[1] + "/api/v3", "fapiPublic": sys.argv[1] + "/fapi/v1", "dapiPublic": sys.argv[1] + "/dapi/v1"}
-print(*refresh_markets(BacktestingSettings.load(), "binance", "spot", urls={"api": api}))
+print(*refresh_markets(FreqtradeSettings.load(), "binance", "spot", urls={"api": api}))
 """
 
 

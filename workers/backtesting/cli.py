@@ -10,9 +10,9 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from workers.backtesting.config_policy import JudgedConfig, judge
-from workers.backtesting.markets import load_snapshot
-from workers.backtesting.settings import BacktestingSettings
+from workers.freqtrade.config.policy import JudgedConfig, judge
+from workers.freqtrade.markets import load_snapshot
+from workers.freqtrade.settings import FreqtradeSettings
 
 COLOURS = {"used": "green", "ignored": "yellow", "refused": "red"}
 
@@ -45,10 +45,10 @@ def refresh(exchange: str, trading_mode: str) -> None:
     import ccxt
     from freqtrade.exceptions import FreqtradeException
 
-    from workers.backtesting.exchange import refresh_markets
+    from workers.freqtrade.exchange import refresh_markets
 
     try:
-        file, count = refresh_markets(BacktestingSettings.load(), exchange, trading_mode)
+        file, count = refresh_markets(FreqtradeSettings.load(), exchange, trading_mode)
     except (ccxt.BaseError, FreqtradeException) as exc:
         raise click.ClickException(f"{exchange} can't be asked for its markets: {type(exc).__name__}: {exc}") from exc
     click.echo(f"{count} markets in {file}")
@@ -57,7 +57,7 @@ def refresh(exchange: str, trading_mode: str) -> None:
 @markets.command()
 def show() -> None:
     """List the saved markets."""
-    folder = BacktestingSettings.load().markets_folder
+    folder = FreqtradeSettings.load().markets_folder
     files = sorted(folder.glob("*-*.json"))
     if not files:
         click.echo(f"no snapshot in {folder}: markets are made from the pairs, and results are marked synthetic_markets")
@@ -84,7 +84,7 @@ def judge_file(file: Path) -> JudgedConfig:
     try:
         from freqtrade import __version__
 
-        from workers.backtesting.config_values import known_keys
+        from workers.freqtrade.config.values import known_keys
     except ModuleNotFoundError:  # the tables do without it, only less precisely
         return judge(config)
     return judge(config, known=known_keys(), version=__version__)

@@ -103,7 +103,7 @@ def test_what_cant_be_routed_stays_and_is_listed(own_server: EmbeddedServer, old
     assert nameless in done.stdout
     assert "names no destination" in done.stdout
     assert unknown in done.stdout
-    assert "'mars', which is no service: backtesting, freqai, lab, trading" in done.stdout
+    assert "'mars', which is no service: backtesting, data, freqai, hyperopt, lab, trading" in done.stdout
     assert (numbers(old, "mcp_events"), numbers(old, f"{PREFIX}mgmt:freqai:commands")) == ([1, 2], [3])
     assert run(own_server).returncode == 1  # and again
 

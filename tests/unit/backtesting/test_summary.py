@@ -12,8 +12,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from workers.backtesting.manifest import short_manifest
-from workers.backtesting.summary import NUMBERS, json_safe, summarise
+from workers.backtesting.summary import NUMBERS, summarise
+from workers.freqtrade.json_safe import json_safe
+from workers.freqtrade.manifest import short_manifest
 
 
 class Mode(StrEnum):

@@ -9,7 +9,7 @@ import pytest
 from bridge.settings import BridgeSettings
 from streams.errors import SettingsError
 from streams.redact import without_password
-from workers.backtesting.settings import BacktestingSettings
+from workers.freqtrade.settings import FreqtradeSettings
 from workers.settings import WorkerSettings
 
 
@@ -66,7 +66,7 @@ def test_a_place_that_cant_be_used_is_told_at_start(tmp_path: Path, field: str, 
 
 def test_folders_that_arent_there_are_told_at_start(tmp_path: Path) -> None:
     missing = tmp_path / "nope"
-    settings = BacktestingSettings.load(user_data=missing, datadir=missing, config=missing, markets=missing)
+    settings = FreqtradeSettings.load(user_data=missing, datadir=missing, config=missing, markets=missing)
     told = "\n".join(settings.problems())
     for variable in ("FREQTRADE_STRATEGIES", "FREQTRADE_DATADIR", "FREQTRADE_CONFIG", "FREQTRADE_MARKETS"):
         assert variable in told

@@ -39,7 +39,7 @@ def test_every_stream_follows_the_grammar() -> None:
 
 
 def test_an_unknown_service_is_told_with_the_known_ones() -> None:
-    with pytest.raises(UnknownService, match=r"'backtest'.*backtesting, freqai"):
+    with pytest.raises(UnknownService, match=r"'backtest'.*backtesting, data, freqai"):
         service("backtest")
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from workers.backtesting.settings import BacktestingSettings
+from workers.freqtrade.settings import FreqtradeSettings
 
 
 @pytest.fixture(autouse=True)
@@ -17,7 +17,7 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def test_defaults_are_freqtrades_own_folders(tmp_path: Path) -> None:
-    settings = BacktestingSettings.load()
+    settings = FreqtradeSettings.load()
     assert settings.strategies_folder == tmp_path / "user_data" / "strategies"
     assert settings.candles_folder("Binance") == tmp_path / "user_data" / "data" / "binance"
     assert settings.markets_folder == tmp_path / "user_data" / "markets"
@@ -27,11 +27,11 @@ def test_defaults_are_freqtrades_own_folders(tmp_path: Path) -> None:
 def test_variables_move_them(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("FREQTRADE_USER_DATA", "/ud")
     monkeypatch.setenv("FREQTRADE_DATADIR", "candles")
-    settings = BacktestingSettings.load()
+    settings = FreqtradeSettings.load()
     assert settings.strategies_folder == Path("/ud/strategies")
     assert settings.candles_folder("binance") == tmp_path / "candles"
 
 
 def test_settings_name_their_variables() -> None:
-    names = [BacktestingSettings.variable(field) for field in BacktestingSettings.model_fields]
+    names = [FreqtradeSettings.variable(field) for field in FreqtradeSettings.model_fields]
     assert names == ["FREQTRADE_USER_DATA", "FREQTRADE_STRATEGIES", "FREQTRADE_DATADIR", "FREQTRADE_CONFIG", "FREQTRADE_MARKETS"]

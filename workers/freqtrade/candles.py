@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from workers.backtesting.markets import PAIR
 from workers.errors import DataMissing
+from workers.freqtrade.markets import PAIR
 
 Candles = tuple[str, str, Any]
 """Pair, timeframe, freqtrade's CandleType."""

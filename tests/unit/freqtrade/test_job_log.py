@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from workers.backtesting.job_log import CappedLog
+from workers.freqtrade.job_log import CappedLog
 
 CAP = 10_000
 

@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from workers.backtesting.markets import Markets
+from workers.freqtrade.markets import Markets
 
 PACKAGES = ("freqtrade", "ccxt", "pandas", "numpy", "TA-Lib")
 LISTED = 50

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from workers.backtesting.markets import Markets, made_up_markets, save_snapshot
-from workers.backtesting.settings import BacktestingSettings
+from workers.freqtrade.markets import Markets, made_up_markets, save_snapshot
+from workers.freqtrade.settings import FreqtradeSettings
 
 UNKNOWN_FEE = 0.001
 
@@ -99,7 +99,7 @@ async def _refuse_async(url: str, *args: Any, **kwargs: Any) -> None:
     _refuse(url, *args, **kwargs)
 
 
-def refresh_markets(settings: BacktestingSettings, name: str, trading_mode: str, *, urls: dict[str, Any] | None = None) -> tuple[Any, int]:
+def refresh_markets(settings: FreqtradeSettings, name: str, trading_mode: str, *, urls: dict[str, Any] | None = None) -> tuple[Any, int]:
     """Load an exchange's markets over the network and save the snapshot.
 
     Args:

@@ -9,7 +9,7 @@ from pydantic import Field
 from streams.settings import Settings
 
 
-class BacktestingSettings(Settings):
+class FreqtradeSettings(Settings):
     """The folders of freqtrade's `user_data`, each of which may lie elsewhere."""
 
     user_data: Path = Field(default=Path("user_data"), validation_alias="FREQTRADE_USER_DATA")

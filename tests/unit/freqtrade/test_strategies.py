@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from workers.backtesting.strategies import find_strategy, import_strategy, strategy_names
 from workers.errors import BadRequest, DataMissing
+from workers.freqtrade.strategies import find_strategy, import_strategy, strategy_names
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from workers.backtesting.config_values import wrong_values
+from workers.freqtrade.config.values import wrong_values
 
 
 @pytest.mark.parametrize(

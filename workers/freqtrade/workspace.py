@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from workers.backtesting.settings import BacktestingSettings
+from workers.freqtrade.settings import FreqtradeSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Workspace:
     def manifest_file(self) -> Path:
         return self.root / "manifest.json"
 
-    def prepare(self, settings: BacktestingSettings) -> None:
+    def prepare(self, settings: FreqtradeSettings) -> None:
         """Make the folder, for its owner only. A run before this one left no result, but maybe finished FreqAI models, which stay."""
         self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.root.chmod(0o700)

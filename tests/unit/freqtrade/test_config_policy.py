@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from workers.backtesting.config_keys import CONFIG
-from workers.backtesting.config_policy import judge
+from workers.freqtrade.config.keys import CONFIG
+from workers.freqtrade.config.policy import judge
 
 SECRET = "S3CRET-value"
 

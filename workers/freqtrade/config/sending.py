@@ -10,13 +10,14 @@ from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
 
-from workers.backtesting.config_policy import SUSPECT_KEY, UNKNOWN_KEY, judge
 from workers.errors import BadRequest
+from workers.freqtrade.config.keys import CONFIG, Section
+from workers.freqtrade.config.policy import SUSPECT_KEY, UNKNOWN_KEY, judge
 
 SUSPICIOUS = "not a key that this side knows, and it looks like a secret or a path"
 
 
-def fit_to_send(config: Mapping[str, Any]) -> dict[str, Any]:
+def fit_to_send(config: Mapping[str, Any], section: Section = CONFIG) -> dict[str, Any]:
     """A copy of a call's config that may be sent.
 
     Keys that this side doesn't know are left to the worker, which asks its freqtrade.
@@ -24,7 +25,7 @@ def fit_to_send(config: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         BadRequest: names each key that must not be sent, and why; never its value.
     """
-    judged = judge(config)
+    judged = judge(config, section)
     refused = {key: reason for key, reason in judged.refused.items() if reason != UNKNOWN_KEY}
     refused |= {key: SUSPICIOUS for key, reason in judged.refused.items() if reason == UNKNOWN_KEY and SUSPECT_KEY.search(key)}
     if refused:

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from streams.errors import SettingsError
-from workers.backtesting.config_keys import CONFIG, EXCHANGE
-from workers.backtesting.config_policy import JudgedConfig, judge
-from workers.backtesting.config_values import known_keys, wrong_values
 from workers.errors import BadRequest, DataMissing
+from workers.freqtrade.config.keys import CONFIG, EXCHANGE, Section
+from workers.freqtrade.config.policy import JudgedConfig, judge
+from workers.freqtrade.config.values import known_keys, wrong_values
 
 FIXED_BY_THE_JOB = frozenset(
     {"user_data_dir", "datadir", "exportdirectory", "exportfilename", "logfile", "add_config_files", "config_files", "db_url"}
@@ -20,15 +20,15 @@ REQUIRED = ("exchange", "stake_currency", "stake_amount")
 CREDENTIALS = frozenset(EXCHANGE.refused) - {"_ft_has_params", "demo_trading"}
 
 
-def judge_call(config: Mapping[str, Any]) -> JudgedConfig:
-    """Judge a call's config by the installed freqtrade.
+def judge_call(config: Mapping[str, Any], section: Section = CONFIG) -> JudgedConfig:
+    """Judge a call's config by the table of its kind of job and the installed freqtrade.
 
     Raises:
         BadRequest: names each refused key and why.
     """
     from freqtrade import __version__
 
-    judged = judge(config, known=known_keys(), version=__version__)
+    judged = judge(config, section, known=known_keys(), version=__version__)
     if judged.refused:
         raise BadRequest("config refused:\n  " + "\n  ".join(f"{key}: {reason}" for key, reason in judged.refused.items()))
     return judged

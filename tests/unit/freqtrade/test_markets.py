@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from workers.backtesting.markets import load_snapshot, made_up_markets, save_snapshot, snapshot_file
 from workers.errors import DataMissing
+from workers.freqtrade.markets import load_snapshot, made_up_markets, save_snapshot, snapshot_file
 
 
 def test_made_up_spot_and_perpetual_markets() -> None:

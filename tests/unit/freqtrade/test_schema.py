@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from workers.backtesting.config_keys import CONFIG, EXCHANGE, FREQAI, PAIRLISTS_REFUSED, PAIRLISTS_USED, Section
+from workers.freqtrade.config.keys import CONFIG, EXCHANGE, FREQAI, PAIRLISTS_REFUSED, PAIRLISTS_USED, Section
 
 freqtrade = pytest.importorskip("freqtrade", reason="freqtrade isn't installed")
 

@@ -7,9 +7,9 @@ import json
 import pytest
 
 from tasks.backtesting import run_backtest_task
-from workers.backtesting.config_policy import judge
-from workers.backtesting.config_sending import fit_to_send
 from workers.errors import BadRequest
+from workers.freqtrade.config.policy import judge
+from workers.freqtrade.config.sending import fit_to_send
 
 LIVE = {
     "stake_currency": "USDT",

@@ -1,6 +1,6 @@
 """The policy for a call's config, which nobody vouches for: each key is used, ignored with a notice, or refused with a reason.
 
-An allow-list: what no table of `config_keys` names is refused. Values are never echoed, they may be secrets.
+An allow-list: what no table of `keys` names is refused. Values are never echoed, they may be secrets.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from workers.backtesting.config_keys import CONFIG, LIVE, PAIRLISTS_REFUSED, PAIRLISTS_USED, SECRET, Section
+from workers.freqtrade.config.keys import CONFIG, LIVE, PAIRLISTS_REFUSED, PAIRLISTS_USED, SECRET, Section
 
 SUSPECT_KEY = re.compile(r"key|secret|token|passw|credential|url|path|file|dir$|host|proxy|module|machine|(in|out)put_model", re.IGNORECASE)
 UNKNOWN_KEY = "not a backtesting option of freqtrade"
@@ -64,17 +64,18 @@ class JudgedConfig:
         return {item.key: item.reason for item in self.judgements if item.verdict is Verdict.REFUSED}
 
 
-def judge(config: Mapping[str, Any], *, known: frozenset[str] = frozenset(), version: str = "") -> JudgedConfig:
+def judge(config: Mapping[str, Any], section: Section = CONFIG, *, known: frozenset[str] = frozenset(), version: str = "") -> JudgedConfig:
     """Judge a call's config.
 
     Args:
         config: freqtrade's config, as the caller sent it.
+        section: the table of keys that this kind of job takes.
         known: top-level keys that this freqtrade's schema knows; such a key that no table names is ignored, not refused.
         version: freqtrade's, for the message about an unknown key.
     """
     unknown = f"{UNKNOWN_KEY} {version}".rstrip()
     clean: dict[str, Any] = {}
-    judgements = tuple(_judge_section(config, CONFIG, clean, prefix="", known=known, unknown=unknown))
+    judgements = tuple(_judge_section(config, section, clean, prefix="", known=known, unknown=unknown))
     return JudgedConfig(clean=clean, judgements=judgements)
 
 
@@ -101,7 +102,7 @@ def _judge_section(
 
 
 def _judge_key(key: str, value: object, section: Section, *, path: str, known: frozenset[str], unknown: str) -> Judgement:
-    if value is None:  # the caller's side blanks what is ignored (`config_sending`)
+    if value is None:  # the caller's side blanks what is ignored (`sending`)
         return Judgement(path, Verdict.IGNORED, section.ignored.get(key, "it is null"))
     if (listed := _by_the_tables(key, value, section, path)) is not None:
         return listed

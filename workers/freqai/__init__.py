@@ -1,0 +1,1 @@
+"""The FreqAI worker: trains FreqAI models with freqtrade itself."""

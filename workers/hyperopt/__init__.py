@@ -1,0 +1,1 @@
+"""The hyperopt worker: optimises a strategy's parameters with freqtrade itself."""
