@@ -38,10 +38,10 @@ up: $(STAMP) ## the whole system on this machine, until Ctrl-C [REDIS_URL=]
 # Most tests wait for leases and processes: some files at a time, more than there are cores.
 AT_ONCE := -n 4 --dist loadfile
 
-test: $(STAMP) ## every test once [ARGS=]
-	$(BIN)/pytest -q $(AT_ONCE) $(ARGS)
+test: $(STAMP) ## every test but the slow ones, once [ARGS=]
+	$(BIN)/pytest -q $(AT_ONCE) -m "not slow" $(ARGS)
 
-test-all: $(STAMP) ## every test on each server of this machine, then the crash tests ten times
+test-all: $(STAMP) ## every test on each server of this machine, the slow ones too, then the crash tests ten times
 	$(BIN)/pytest -q $(AT_ONCE) --server=all
 	for run in 1 2 3 4 5 6 7 8 9 10; do echo "crash tests, run $$run of 10"; $(BIN)/pytest -q $(AT_ONCE) -m chaos || exit 1; done
 

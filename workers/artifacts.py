@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 import fsspec
 from pydantic import BaseModel
 
+from workers.errors import BadRequest, DataMissing
 from workers.folder import folder_name
 
 CHUNK_BYTES = 1 << 20
@@ -60,6 +61,33 @@ class ArtifactStore:
             sha256=digest.hexdigest(),
             media_type=media_type or mimetypes.guess_type(name)[0] or "application/octet-stream",
         )
+
+    def get(self, artifact: Artifact, target: Path) -> Path:
+        """Copy a stored file to `target`, and make sure that it is what its claim check says.
+
+        A claim check comes from a call, which nobody vouches for: it opens files of this store only.
+
+        Raises:
+            BadRequest: it names a place outside of this store, or the file isn't what was stored.
+            DataMissing: the file isn't there; artifacts are removed after ARTIFACTS_KEEP_DAYS.
+        """
+        path = artifact.uri.removeprefix(f"{self.url}/")
+        if path == artifact.uri or ".." in PurePosixPath(path).parts:
+            raise BadRequest(f"artifact: its URI doesn't lie in this worker's store, ARTIFACTS_URL={self.url}")
+        digest, size = hashlib.sha256(), 0
+        aside = target.with_name(f"{target.name}.part")
+        try:
+            with self.fs.open(f"{self.root.rstrip('/')}/{path}", "rb") as source, aside.open("wb") as sink:
+                while chunk := source.read(CHUNK_BYTES):
+                    digest.update(chunk)
+                    size += len(chunk)
+                    sink.write(chunk)
+        except (FileNotFoundError, IsADirectoryError):
+            raise DataMissing(f"artifact: no file {artifact.uri} (artifacts are removed after ARTIFACTS_KEEP_DAYS)") from None
+        if (size, digest.hexdigest()) != (artifact.size, artifact.sha256):
+            aside.unlink()
+            raise BadRequest(f"artifact: {artifact.uri} is not the file that was stored: its size or sha256 differs")
+        return aside.replace(target)
 
     def folders(self) -> set[str]:
         """The job folders that are there."""

@@ -1,0 +1,45 @@
+"""A claim check opens the file that was stored, and no other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from workers.artifacts import Artifact, ArtifactStore
+from workers.errors import BadRequest, DataMissing
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ArtifactStore:
+    return ArtifactStore(str(tmp_path / "store"))
+
+
+@pytest.fixture
+def stored(store: ArtifactStore, tmp_path: Path) -> Artifact:
+    (tmp_path / "film.txt").write_text("a film")
+    return store.put("task-1", tmp_path / "film.txt", name="out/film.txt")
+
+
+def test_what_was_stored_comes_back(store: ArtifactStore, stored: Artifact, tmp_path: Path) -> None:
+    assert store.get(stored, tmp_path / "again.txt").read_text() == "a film"
+    assert not (tmp_path / "again.txt.part").exists()
+
+
+def test_a_file_that_was_touched_is_refused(store: ArtifactStore, stored: Artifact, tmp_path: Path) -> None:
+    Path(stored.uri.removeprefix("file://")).write_text("a FILM")
+    with pytest.raises(BadRequest, match="size or sha256 differs"):
+        store.get(stored, tmp_path / "again.txt")
+    assert not list(tmp_path.glob("again*"))
+
+
+@pytest.mark.parametrize("uri", ["file:///etc/passwd", "{store}/../film.txt", "{store}x/film.txt", "/etc/passwd", "http://localhost/film.txt"])
+def test_nothing_outside_of_the_store_is_opened(store: ArtifactStore, stored: Artifact, tmp_path: Path, uri: str) -> None:
+    with pytest.raises(BadRequest, match="doesn't lie in this worker's store"):
+        store.get(stored.model_copy(update={"uri": uri.format(store=store.url)}), tmp_path / "again.txt")
+
+
+@pytest.mark.parametrize("gone", ["task-1/out/other.txt", "task-1/out"])
+def test_what_is_gone_is_named(store: ArtifactStore, stored: Artifact, tmp_path: Path, gone: str) -> None:
+    with pytest.raises(DataMissing, match=r"no file .*/task-1/out"):
+        store.get(stored.model_copy(update={"uri": f"{store.url}/{gone}"}), tmp_path / "again.txt")
