@@ -7,51 +7,39 @@ backtests; shows each one's progress, then a table by profit. With `--datadir --
 from __future__ import annotations
 
 import ast
-import gc
 import os
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 from rich import box
 from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
-from rich.text import Text
 
+from examples.demo.watching import Line, call_off, let_go, watch
 from examples.user_data import DAYS, PAIRS, ROOT, STRATEGIES, candles_exist, datadir, example_environment
 from streams.errors import BridgeSystemError
 from tasks.local_stack import LocalStack
 
-if TYPE_CHECKING:
-    from celery.result import AsyncResult
-
-POLL_SECONDS = 0.1
 FILE_WIDTH = 160
 """Columns when the output is no terminal: nothing is wrapped."""
-WIDE = 96
-"""Columns from which there is room for all."""
-WHEN_DONE = {"SUCCESS": "done", "FAILURE": "failed", "REVOKED": "cancelled"}
 
 
 @dataclass(slots=True)
-class Backtest:
+class Backtest(Line):
     """One line of the demo."""
 
-    strategy: str
-    timeframe: str | None
-    result: AsyncResult | None = None
-    outcome: dict[str, Any] = field(default_factory=dict)
-    error: str = ""
+    strategy: str = ""
+    timeframe: str | None = None
 
-    @property
-    def label(self) -> str:
-        """As it is shown."""
-        return f"{self.strategy} {self.timeframe}" if self.timeframe else self.strategy
+    @classmethod
+    def of(cls, strategy: str, timeframe: str | None) -> Backtest:
+        """Labelled by what it is."""
+        return cls(f"{strategy} {timeframe}" if timeframe else strategy, strategy=strategy, timeframe=timeframe)
 
 
 def strategies_in(console: Console, folder: Path) -> list[str]:
@@ -73,8 +61,8 @@ def plan(console: Console, strategies: Path, *, own: bool) -> list[Backtest]:
     if not names:
         raise click.UsageError(f"no strategy in {strategies}: none of its *.py files has a class derived from IStrategy")
     if own:
-        return [Backtest(name, None) for name in names]
-    return [*(Backtest(name, "5m") for name in names), Backtest(names[0], "15m")]
+        return [Backtest.of(name, None) for name in names]
+    return [*(Backtest.of(name, "5m") for name in names), Backtest.of(names[0], "15m")]
 
 
 def config_of(backtest: Backtest, pairs: Sequence[str], exchange: str, *, own_config: bool) -> dict[str, Any]:
@@ -93,78 +81,6 @@ def config_of(backtest: Backtest, pairs: Sequence[str], exchange: str, *, own_co
             "max_open_trades": 3,
         }
     return config
-
-
-class Stage(ProgressColumn):
-    """The job's state and stage."""
-
-    def render(self, task: Task) -> Text:
-        """As one cell."""
-        return Text(f"{task.fields['stage']:<21.21}", "cyan")
-
-
-class Worker(ProgressColumn):
-    """On which worker."""
-
-    def render(self, task: Task) -> Text:
-        """As one cell."""
-        return Text(str(task.fields["worker"]), "dim")
-
-
-def watch(console: Console, stack: LocalStack, backtests: Sequence[Backtest]) -> None:
-    """A live bar per backtest until all are done."""
-    columns: list[ProgressColumn] = [TextColumn("{task.description}"), BarColumn(bar_width=12), TaskProgressColumn(), Stage()]
-    columns += [*([Worker()] if console.width >= WIDE else []), TimeElapsedColumn()]
-    with Progress(*columns, console=console) as progress:
-        bars = [progress.add_task(backtest.label, total=100, stage="sent", worker="") for backtest in backtests]
-        open_ones = dict(zip(bars, backtests, strict=True))
-        while open_ones:
-            stack.check()
-            for bar, backtest in list(open_ones.items()):
-                if backtest.result is not None and show(progress, bar, backtest, backtest.result):
-                    del open_ones[bar]
-            time.sleep(POLL_SECONDS)
-
-
-def call_off(console: Console, backtests: Sequence[Backtest]) -> None:
-    """Ctrl-C: what isn't done is cancelled, so that the next demo doesn't find it waiting."""
-    from bridge.connection import Connection
-    from streams.jobs.cancelling import cancel_task
-    from tasks import app
-
-    connection = Connection.of(app)
-    open_ones = [each.result for each in backtests if each.result is not None and not each.outcome and not each.error]
-    console.print(f"\nstopping; cancelled: {len(open_ones)} of {len(backtests)}")
-    for result in open_ones:
-        cancel_task(connection.client, connection.keys, result.id)
-
-
-def let_go(backtests: Sequence[Backtest]) -> None:
-    """Celery's results hold a subscription each, which they give back when they are collected: that is while the server is there."""
-    for each in backtests:
-        each.result = None
-    gc.collect()
-
-
-def show(progress: Progress, bar: Any, backtest: Backtest, result: AsyncResult) -> bool:
-    """Bring a bar up to date; True when the backtest is done."""
-    state, info = result.state, result.info
-    if state in WHEN_DONE:
-        if state == "SUCCESS":
-            backtest.outcome = result.get()
-            progress.update(bar, completed=100)
-        else:
-            backtest.error = str(info)
-        progress.update(bar, stage=WHEN_DONE[state])
-        progress.stop_task(bar)
-        return True
-    if state == "PROGRESS":
-        progress.update(bar, completed=info["current"], total=info["total"] or 100, stage=info["message"], worker=info["worker"])
-    elif state == "STARTED":
-        progress.update(bar, stage="started", worker=info["hostname"])
-    else:
-        progress.update(bar, stage=state.lower())
-    return False
 
 
 def report(console: Console, backtests: Sequence[Backtest]) -> None:

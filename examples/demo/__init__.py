@@ -1,0 +1,1 @@
+"""The demos: `make demo` (backtests), `make demo-all` (comparison, FreqAI, hyperopt)."""
