@@ -31,7 +31,7 @@ class Program:
 
 
 def default_programs(directory: Path, *, concurrency: int = 2, flower_port: int | None = None) -> tuple[Program, ...]:
-    """The five processes of a whole system.
+    """The processes of a whole system.
 
     Args:
         directory: for what they leave behind.
@@ -46,6 +46,7 @@ def default_programs(directory: Path, *, concurrency: int = 2, flower_port: int 
         Program("beat", (*app, "beat", "--schedule", schedule, "--loglevel=INFO"), Side.CELERY),
         Program("bridge", (*app, "bridge"), Side.CELERY),
         Program("backtesting", ("-m", "workers", "backtesting", "--concurrency", str(concurrency)), Side.WORKER),
+        *(Program(service, ("-m", "workers", service), Side.WORKER) for service in ("freqai", "hyperopt", "data")),
         Program("flower", (*app, "flower", "--address=127.0.0.1", f"--port={port}"), Side.CELERY, url=f"http://127.0.0.1:{port}"),
     )
 

@@ -26,7 +26,7 @@ class LocalStack:
 
     Args:
         directory: for the server's data, logs, jobs and artifacts.
-        programs: what runs; the five of `default_programs` when None.
+        programs: what runs; those of `default_programs` when None.
         only: the names of those that run, all when None.
         concurrency: backtests at a time.
         environment: more variables for a process, by its name.

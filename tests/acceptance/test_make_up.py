@@ -102,7 +102,9 @@ def wait_until_all_is_up(up: Running) -> None:
 def test_ctrl_c_stops_everything_in_good_order(up: Running) -> None:
     wait_until_all_is_up(up)
     family = up.family()
-    assert {"celery", "beat", "bridge", "backtesting", "flower"} == set(re.findall(r"system\s+\| (\w+) started", up.output))
+    assert {"celery", "beat", "bridge", "backtesting", "freqai", "hyperopt", "data", "flower"} == set(
+        re.findall(r"system\s+\| (\w+) started", up.output)
+    )
     up.process.send_signal(signal.SIGINT)
     assert up.process.wait(20) == 0
     assert "SIGKILL" not in up.output

@@ -76,8 +76,17 @@ def test_what_the_environment_says_already_is_kept(tmp_path: Path) -> None:
     assert worker["JOBS_DIR"] == "/elsewhere"
 
 
-def test_the_whole_system_is_five_processes(tmp_path: Path) -> None:
-    assert [program.name for program in default_programs(tmp_path)] == ["celery", "beat", "bridge", "backtesting", "flower"]
+def test_the_whole_system(tmp_path: Path) -> None:
+    assert [program.name for program in default_programs(tmp_path)] == [
+        "celery",
+        "beat",
+        "bridge",
+        "backtesting",
+        "freqai",
+        "hyperopt",
+        "data",
+        "flower",
+    ]
 
 
 def test_flower_moves_aside_from_a_taken_port(tmp_path: Path) -> None:

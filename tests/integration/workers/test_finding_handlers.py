@@ -50,13 +50,11 @@ def test_a_job_finds_its_handler(folder: Path, how: str) -> None:
     assert (done.returncode, done.stdout) == (0, '{"scene":"intro"}\n'), done.stderr
 
 
-def test_services_whose_handlers_are_known_are_listed_beside_the_built_in_one(folder: Path) -> None:
+def test_services_whose_handlers_are_known_are_listed_beside_the_built_in_ones(folder: Path) -> None:
     install(folder)
     listed = workers(folder, "--help", STREAMS_SERVICES='{"film": {"handlers": ["film_worker"]}}').stdout
-    assert [line.split()[0] for line in listed.split("Commands:\n")[1].splitlines() if line.startswith("  ")][:4] == [
-        "backtesting",
-        "film",
-        "render",
+    assert [line.split()[0] for line in listed.split("Commands:\n")[1].splitlines() if line.startswith("  ")] == [
+        *("backtesting", "data", "film", "freqai", "hyperopt", "render"),
         "run",
     ]
 
