@@ -13,6 +13,7 @@ from bridge import identity
 from bridge.connection import Connection
 from bridge.dead_letters.letters import Letter, LetterState, lineage_of
 from bridge.dead_letters.payload_changes import HEADER, BadChange, changed
+from bridge.maintenance.lanes import own_stream
 from bridge.states import DISPATCHED
 from streams.bus.codec import decode_json, encode_json
 from streams.bus.sweeping import purge_dead_letters
@@ -229,8 +230,7 @@ def _context(context: dict[str, Any], publish_id: str, lineage: str, *, keeps_ch
 
 def _stream(connection: Connection, letter: Letter, remembered: str) -> str:
     """Its lane, if the service still has it."""
-    lanes = [connection.keys.stream(name) for name in letter.service.command_streams]
-    return remembered if remembered in lanes else lanes[-1]
+    return own_stream(connection, letter.service, remembered) or connection.keys.stream(letter.service.command_stream())
 
 
 def _store_dispatched(connection: Connection, context: Mapping[str, Any], run: identity.CurrentRun) -> None:

@@ -30,7 +30,7 @@ class ServiceSpec(BaseModel):
     handlers: tuple[Module, ...] = ()
     """Modules that register its handlers; only its workers import them."""
     lanes: tuple[Name, ...] = ()
-    """The most urgent first; the last is the default."""
+    """The most urgent first; the last is the default. They come in the place of those that the service has by itself."""
     reap_after_seconds: float | None = Field(default=None, gt=0)
     """For workers that don't claim what a dead one left, see `Service`."""
 

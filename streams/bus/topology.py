@@ -2,7 +2,7 @@
 
 Streams follow one grammar: `<source>:<destination>:<kind>`, or `<source>:<kind>` for a broadcast. A service is data, and can be added by
 configuration only (`streams.bus.services`). A service may have lanes, each a command stream of its own, `mgmt:<service>:commands:<lane>`, whose workers empty the first before they look
-at the next. The keys that go with jobs:
+at the next; its plain stream may be one of them (`PLAIN`). The keys that go with jobs:
 
 | key                          | type   | who writes | holds                                                        |
 |------------------------------|--------|------------|--------------------------------------------------------------|
@@ -37,6 +37,8 @@ from streams.errors import UnknownLane, UnknownService
 
 MANAGEMENT_CONSUMERS: Final = "management_consumers"
 MONITORING_CONSUMERS: Final = "monitoring_consumers"
+PLAIN: Final = ""
+"""Among a service's lanes: its plain stream, `mgmt:<service>:commands`, which is the default then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,7 @@ class Service:
     group: str
     """Consumer group of the workers on the command streams."""
     lanes: tuple[str, ...] = ()
-    """Names of its lanes, the most urgent first; the last is the default."""
+    """Names of its lanes, the most urgent first; the default is `PLAIN` where that is one of them, else the last."""
     handlers: tuple[str, ...] = ()
     """Modules that register its handlers; only its workers import them."""
     reap_after_seconds: float | None = None
@@ -86,7 +88,7 @@ class Service:
     @property
     def command_streams(self) -> tuple[str, ...]:
         """Every stream that commands come on, the most urgent first."""
-        return tuple(f"{self.commands}:{lane}" for lane in self.lanes) or (self.commands,)
+        return tuple(self.commands if lane == PLAIN else f"{self.commands}:{lane}" for lane in self.lanes or (PLAIN,))
 
     @property
     def streams(self) -> tuple[str, ...]:
@@ -100,9 +102,10 @@ class Service:
             UnknownLane: names those that there are.
         """
         if lane is None:
-            return self.command_streams[-1]
+            return self.commands if PLAIN in self.lanes else self.command_streams[-1]
         if lane not in self.lanes:
-            known = f"its lanes: {', '.join(self.lanes)}" if self.lanes else "it has none"
+            named = [lane for lane in self.lanes if lane != PLAIN]
+            known = f"its lanes: {', '.join(named)}" if named else "it has none"
             raise UnknownLane(f"the service {self.name} has no lane {lane!r}; {known}")
         return self.command_streams[self.lanes.index(lane)]
 
@@ -111,7 +114,8 @@ SERVICES: dict[str, Service] = {
     service.name: service
     for service in (
         Service.named("trading", status="trading:mgmt:status", group="trading_instances"),
-        Service.named("backtesting"),
+        # Sweeps go to `bulk`: one worker does a single backtest first. The default stays the plain stream, so nothing has to be moved on an upgrade.
+        Service.named("backtesting", lanes=("urgent", PLAIN, "bulk")),
         Service.named("freqai"),
         Service.named("hyperopt"),
         Service.named("data"),

@@ -42,8 +42,11 @@ class Delivery:
 
 
 def publish_of(service: Service, stream: str, entry: str, named: str | None) -> str:
-    """The publish that a command names, or else what it is known by: two lanes may hold entries of the same id."""
-    return named or (f"entry:{stream}:{entry}" if service.lanes else f"entry:{entry}")
+    """The publish that a command names, or else what it is known by: two lanes may hold entries of the same id.
+
+    On the plain stream that stays the same when the service gets lanes beside it.
+    """
+    return named or (f"entry:{entry}" if stream.endswith(service.commands) else f"entry:{stream}:{entry}")
 
 
 @dataclass(frozen=True, slots=True)

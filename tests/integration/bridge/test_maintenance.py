@@ -14,11 +14,12 @@ from bridge.maintenance import repair_open
 from bridge.settings import BridgeSettings
 from streams.bus.clients import connect as connect_redis
 from streams.bus.functions import load_library
-from streams.bus.topology import SERVICES, add_service
+from streams.bus.topology import PLAIN, SERVICES, add_service
 from streams.embedded import Server
 from tests.protocol.scene import SERVICE, Scene
 
 WITH_LANES = replace(SERVICE, lanes=("urgent", "normal"))
+BESIDE_THE_PLAIN_STREAM = replace(SERVICE, lanes=("urgent", PLAIN, "bulk"))
 
 
 @pytest.fixture
@@ -63,6 +64,17 @@ def test_what_waits_is_moved_when_its_service_gets_lanes(server: Server, prefix:
     assert repair(bridge) == {"repaired": 1}
     assert [0, 0, 1] == [bridge.client.xlen(bridge.keys.stream(name)) for name in (SERVICE.commands, *WITH_LANES.command_streams)]
     assert repair(bridge) == {"fine:unread": 1}
+
+
+def test_what_waits_or_runs_on_the_plain_stream_stays_there_when_the_service_gets_lanes_beside_it(server: Server, prefix: str, scene: Scene) -> None:
+    scene.started("p1")
+    scene.dispatch("p2", task="t2")
+    SERVICES[SERVICE.name] = BESIDE_THE_PLAIN_STREAM
+    bridge = connection(server, prefix, lease_seconds=0.0)
+    assert repair(bridge) == {"fine:pending": 1, "fine:unread": 1}
+    bridge.client.xdel(bridge.keys.stream(SERVICE.commands), str(bridge.client.hget(bridge.keys.job("p2"), "entry")))
+    assert repair(bridge) == {"fine:pending": 1, "repaired": 1}
+    assert bridge.client.xlen(bridge.keys.stream(SERVICE.commands)) == 2
 
 
 def test_a_job_of_a_service_that_is_unknown_here_holds_up_no_other(server: Server, prefix: str, scene: Scene) -> None:

@@ -109,13 +109,13 @@ def test_wrong_arguments_are_refused_before_anything_is_sent(app: Celery) -> Non
         render.delay()
 
 
-@pytest.mark.parametrize("options", [{"lane": "urgent"}, {"headers": {"lane": "urgent"}}])
+@pytest.mark.parametrize("options", [{"lane": "slow"}, {"headers": {"lane": "slow"}}])
 def test_a_lane_that_the_service_doesnt_have_is_refused_before_anything_is_sent(app: Celery, options: dict[str, object]) -> None:
     @app.task(base=StreamTask, service="backtesting", command="x.run", lazy=False, shared=False)
     def render() -> None: ...
 
     for send in (render.apply_async, render.s().set(**options).apply_async):
-        with pytest.raises(UnknownLane, match="the service backtesting has no lane 'urgent'"):
+        with pytest.raises(UnknownLane, match="the service backtesting has no lane 'slow'; its lanes: urgent, bulk"):
             send(**options)
 
 

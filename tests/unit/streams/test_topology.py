@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from streams.bus.topology import SERVICES, Keys, RedisStreamsConfig, Service, dead_letters_of, may_be_capped, service
+from streams.bus.topology import PLAIN, SERVICES, Keys, RedisStreamsConfig, Service, dead_letters_of, may_be_capped, service
 from streams.errors import UnknownLane, UnknownService
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -49,6 +49,20 @@ def test_each_lane_is_a_stream_of_its_own_and_the_last_is_the_default() -> None:
     assert [lanes.command_stream(name) for name in ("urgent", "normal", None)] == [*lanes.command_streams, "mgmt:render:commands:normal"]
     with pytest.raises(UnknownLane, match="no lane 'slow'; its lanes: urgent, normal"):
         lanes.command_stream("slow")
+
+
+def test_the_plain_stream_may_be_one_of_the_lanes_and_is_the_default_then() -> None:
+    lanes = Service.named("render", lanes=("urgent", PLAIN, "bulk"))
+    assert lanes.command_streams == ("mgmt:render:commands:urgent", "mgmt:render:commands", "mgmt:render:commands:bulk")
+    assert [lanes.command_stream(name) for name in (None, PLAIN, "bulk")] == [lanes.commands, lanes.commands, "mgmt:render:commands:bulk"]
+    with pytest.raises(UnknownLane, match="no lane 'slow'; its lanes: urgent, bulk"):
+        lanes.command_stream("slow")
+
+
+def test_backtests_come_on_the_plain_stream_unless_they_are_urgent_or_bulk() -> None:
+    backtesting = service("backtesting")
+    assert backtesting.command_stream() == "mgmt:backtesting:commands" == RedisStreamsConfig.MGMT_BACKTESTING_COMMANDS
+    assert backtesting.command_streams.index(backtesting.command_stream("bulk")) == 2
 
 
 def test_without_lanes_there_is_one_stream() -> None:
