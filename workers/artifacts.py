@@ -7,24 +7,12 @@ import mimetypes
 from pathlib import Path, PurePosixPath
 
 import fsspec
-from pydantic import BaseModel
 
+from workers.claim_check import Artifact
 from workers.errors import BadRequest, DataMissing
 from workers.folder import folder_name
 
 CHUNK_BYTES = 1 << 20
-
-
-class Artifact(BaseModel, frozen=True):
-    """The claim check of one stored file."""
-
-    name: str
-    """Path below the job's folder of the store, with forward slashes."""
-    uri: str
-    size: int
-    """Bytes."""
-    sha256: str
-    media_type: str
 
 
 class ArtifactStore:

@@ -21,7 +21,12 @@ from tasks.local_stack.stack import GRACE_SECONDS, LocalStack
 @click.option(
     "--dir", "directory", type=click.Path(path_type=Path, file_okay=False), default=REPOSITORY / "var", help="For data and artifacts.  [default: var]"
 )
-@click.option("--only", multiple=True, metavar="NAME", help="Run only this process (celery, beat, bridge, backtesting, freqai, hyperopt, data, flower); may be repeated.")
+@click.option(
+    "--only",
+    multiple=True,
+    metavar="NAME",
+    help="Run only this process (celery, beat, bridge, backtesting, freqai, hyperopt, data, flower); may be repeated.",
+)
 @click.option("--concurrency", type=click.IntRange(1), default=2, show_default=True, help="Backtests at a time.")
 @click.option("--grace", "grace_seconds", type=float, default=GRACE_SECONDS, show_default=True, help="Seconds between SIGTERM and SIGKILL.")
 def main(directory: Path, only: tuple[str, ...], concurrency: int, grace_seconds: float) -> None:

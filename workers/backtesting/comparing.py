@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from workers.backtesting.compare_params import ComparedRow, CompareParams
-from workers.job import Job
+
+if TYPE_CHECKING:
+    from workers.job import Job
 
 LESS_IS_BETTER = frozenset({"max_drawdown_account"})
 

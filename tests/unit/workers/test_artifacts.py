@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from workers.artifacts import Artifact, ArtifactStore
+from workers.artifacts import ArtifactStore
+from workers.claim_check import Artifact
 from workers.errors import BadRequest, DataMissing
 
 
