@@ -1,6 +1,7 @@
 """Synthetic candles from a seed, in freqtrade's own file layout: the same seed makes the same candles on every machine.
 
     python -m examples.candles DATADIR --pairs BTC/USDT ETH/USDT --days 60 --timeframes 1m 5m 15m 1h --seed 1
+    python -m examples.candles DATADIR --pairs BTC/USDT:USDT --timeframes 5m 1h       # a futures pair: with mark candles and funding rates
 
 Not a model of a market, only input that makes strategies trade: a random walk with calm and wild days and slow waves.
 All timeframes of a pair are the same walk: the finest is generated, the others are made from it.
@@ -13,6 +14,7 @@ import zlib
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from freqtrade.data.history import get_datahandler
@@ -25,6 +27,9 @@ DAY_VOLATILITY = 0.035
 START = datetime(2026, 1, 1, tzinfo=UTC)
 DIGITS = 6
 """Prices have this many significant digits."""
+FUTURES_TIMEFRAME = "1h"
+"""Of mark candles and funding rates, as freqtrade keeps them."""
+FUNDING_HOURS = 8
 
 
 def make_candles(
@@ -40,7 +45,7 @@ def make_candles(
 
     Args:
         datadir: e.g. `user_data/data/binance`; made when missing.
-        pairs: spot pairs such as BTC/USDT.
+        pairs: spot pairs such as BTC/USDT, or futures pairs such as BTC/USDT:USDT.
         days: length from `start` on.
         timeframes: each a multiple of the finest.
         seed: another seed, another walk.
@@ -52,6 +57,7 @@ def make_candles(
     datadir.mkdir(parents=True, exist_ok=True)
     handler = get_datahandler(datadir, "feather")
     minutes = {timeframe: timeframe_to_minutes(timeframe) for timeframe in timeframes}
+    hour = timeframe_to_minutes(FUTURES_TIMEFRAME)
     finest = min(minutes.values())
     files = []
     for pair in pairs:
@@ -59,9 +65,30 @@ def make_candles(
         for timeframe, step in minutes.items():
             if step % finest:
                 raise ValueError(f"{timeframe} is no multiple of {finest} minutes, the finest timeframe asked for")
-            handler.ohlcv_store(pair, timeframe, _resample(base, step // finest), CandleType.SPOT)
-            files.append(handler._pair_data_filename(datadir, pair, timeframe, CandleType.SPOT))  # noqa: SLF001 - it names the file
+            files.append(
+                _store(handler, datadir, pair, timeframe, _resample(base, step // finest), CandleType.FUTURES if ":" in pair else CandleType.SPOT)
+            )
+        if ":" in pair:
+            if hour % finest:
+                raise ValueError(f"the finest timeframe of a futures pair must divide {FUTURES_TIMEFRAME}")
+            mark = _resample(base, hour // finest).assign(volume=0.0)
+            files.append(_store(handler, datadir, pair, FUTURES_TIMEFRAME, mark, CandleType.MARK))
+            files.append(_store(handler, datadir, pair, FUTURES_TIMEFRAME, _funding(pair, mark, seed), CandleType.FUNDING_RATE))
     return files
+
+
+def _store(handler: Any, datadir: Path, pair: str, timeframe: str, candles: DataFrame, candle_type: CandleType) -> Path:
+    file: Path = handler._pair_data_filename(datadir, pair, timeframe, candle_type)  # noqa: SLF001 - it names the file
+    file.parent.mkdir(parents=True, exist_ok=True)
+    handler.ohlcv_store(pair, timeframe, candles, candle_type)
+    return file
+
+
+def _funding(pair: str, mark: DataFrame, seed: int) -> DataFrame:
+    """A rate each eight hours, some hundredths of a percent either way, as a ratio of the position."""
+    rng = np.random.default_rng([seed, zlib.crc32(pair.encode()), 1])
+    due = mark.loc[mark["date"].dt.hour % FUNDING_HOURS == 0, ["date"]].reset_index(drop=True)
+    return due.assign(funding_rate=rng.normal(1e-4, 2e-4, len(due)).round(8))
 
 
 def _walk(pair: str, length: int, minutes: int, seed: int, start: datetime) -> DataFrame:

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from freqtrade.exchange import Exchange
+from freqtrade.exchange import Binance, Exchange
 from freqtrade.main import main
 
 
@@ -25,6 +25,12 @@ def markets_from(file: Path) -> Any:
     return reload_markets
 
 
+def leverage_tiers_from(file: Path) -> Any:
+    tiers = json.loads(file.read_text()).get("leverage_tiers", {})
+    return lambda self: tiers
+
+
 if __name__ == "__main__":
     Exchange.reload_markets = markets_from(Path(sys.argv[1]))
+    Binance.load_leverage_tiers = leverage_tiers_from(Path(sys.argv[1]))
     main(sys.argv[2:])

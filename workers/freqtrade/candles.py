@@ -42,6 +42,8 @@ def check_candles(backtesting: Any) -> None:
         return
     lines = [f"{pair} {timeframe}: no file {file}" for (pair, timeframe, _), file in missing.items()]
     more = [f"and {len(lines) - SHOWN} more"] if len(lines) > SHOWN else []
+    if any(str(candle_type) == "funding_rate" for _, _, candle_type in missing):
+        more.append("futures_funding_rate in the config takes the place of funding rates that you don't have")
     raise DataMissing("no candles:\n  " + "\n  ".join([*lines[:SHOWN], *more]))
 
 
@@ -91,6 +93,9 @@ def _needed(backtesting: Any) -> Iterator[Candles]:
         yield pair, backtesting.timeframe, candle_type
         if backtesting.timeframe_detail:
             yield pair, backtesting.timeframe_detail, candle_type
+    if config["trading_mode"].value == "futures":
+        for pair in pairs:
+            yield from _fees(pair, backtesting.exchange, config)
     freqai = config.get("freqai", {})
     if freqai.get("enabled"):
         features = freqai.get("feature_parameters", {})
@@ -102,6 +107,15 @@ def _needed(backtesting: Any) -> Iterator[Candles]:
         yield from strategy.gather_informative_pairs()
     except Exception:  # noqa: BLE001 - not knowable yet: it may need what bot_start sets up; the run itself will tell
         return
+
+
+def _fees(pair: str, exchange: Any, config: dict[str, Any]) -> Iterator[Candles]:
+    """What freqtrade reckons funding fees from. Without these files it goes on with no fees at all, which makes a futures backtest look better than it is."""
+    from freqtrade.enums import CandleType
+
+    yield pair, exchange.get_option("mark_ohlcv_timeframe"), CandleType.from_string(exchange.get_option("mark_ohlcv_price"))
+    if config.get("futures_funding_rate") is None:
+        yield pair, exchange.get_option("funding_fee_timeframe"), CandleType.FUNDING_RATE
 
 
 def _named_pairs(config: dict[str, Any]) -> list[str]:

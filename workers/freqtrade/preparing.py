@@ -126,9 +126,19 @@ def load_backtesting(prepared: Prepared, settings: FreqtradeSettings, *, on_prog
     except OperationalException as exc:
         if "Impossible to load Strategy" in str(exc):
             import_strategy(prepared.strategy_file)
+        if "No pair in whitelist" in str(exc):
+            raise _no_pair(prepared.config) from exc
         raise
     except ImportError as exc:
         # freqtrade's way to say that a strategy doesn't fit the config: it wants to go short on a spot market, say.
         if traceback.extract_tb(exc.__traceback__)[-1].filename.endswith("strategy_resolver.py"):
             raise BadRequest(f"strategy_name: {exc}") from exc
         raise
+
+
+def _no_pair(config: Mapping[str, Any]) -> BadRequest:
+    """freqtrade says only that no pair is left."""
+    mode, example = config["trading_mode"].value, "BTC/USDT:USDT" if config["trading_mode"].value == "futures" else "BTC/USDT"
+    asked = ", ".join(config["exchange"]["pair_whitelist"][:5])
+    name = config["exchange"]["name"]
+    return BadRequest(f"exchange.pair_whitelist: none of {asked} is left: in trading_mode {mode} of {name} pairs are written as {example}")
