@@ -1,4 +1,4 @@
-"""Backtests as a worker runs them (a child process each), and freqtrade's own command beside them."""
+"""Jobs as a worker runs them (a child process each), and freqtrade's own command beside them."""
 
 from __future__ import annotations
 
@@ -30,15 +30,11 @@ class Outcome:
     """What one job did."""
 
     directory: Path
-    artifacts: Path
+    stored: Path
+    """The job's folder of the artifact store."""
     result: dict[str, Any] = field(default_factory=dict)
     error: dict[str, str] = field(default_factory=dict)
     progress: list[tuple[int, int | None, str]] = field(default_factory=list)
-
-    @property
-    def stored(self) -> Path:
-        """The job's folder of the artifact store."""
-        return self.artifacts / "job"
 
     @property
     def stats(self) -> dict[str, Any]:
@@ -48,7 +44,7 @@ class Outcome:
 
 @dataclass
 class Backtests:
-    """Runs backtests one after the other, each in a child of a warm server."""
+    """Runs jobs one after the other, each in a child of a warm server."""
 
     server: subprocess.Popen[str]
     folder: Path
@@ -56,33 +52,51 @@ class Backtests:
     strategies: Path = STRATEGIES
     markets: Path | None = None
     base_config: Path | None = None
+    signing_key: Path | None = None
     count: int = 0
 
-    def run(self, strategy: str, config: dict[str, Any], *, cancel_at: int | None = None, soft_limit_at: int | None = None) -> Outcome:
+    def run(
+        self,
+        strategy: str,
+        config: dict[str, Any],
+        *,
+        command: str = "backtest.run",
+        cancel_at: int | None = None,
+        soft_limit_at: int | None = None,
+        kill_at: int | None = None,
+        **data: Any,
+    ) -> Outcome:
+        """Run one job; of a killed one nothing is known."""
         self.count += 1
-        outcome = Outcome(self.folder / f"job{self.count}", self.folder / f"artifacts{self.count}")
+        name, store = f"job{self.count}", self.folder / "artifacts"
+        outcome = Outcome(self.folder / name, store / name)
         environment = {
             "FREQTRADE_USER_DATA": self.folder / "user_data",
             "FREQTRADE_STRATEGIES": self.strategies,
             "FREQTRADE_DATADIR": self.datadir,
             "FREQTRADE_MARKETS": self.markets or self.folder / "no-markets",
             "FREQTRADE_CONFIG": self.base_config or "",
+            "MODEL_SIGNING_KEY_FILE": self.signing_key or "",
         }
         spec = {
+            "command": command,
+            "id": name,
             "directory": str(outcome.directory),
-            "artifacts": str(outcome.artifacts),
+            "artifacts": str(store),
             "environment": {key: str(value) for key, value in environment.items()},
-            "data": {"strategy_name": strategy, "config": config},
+            "data": {"strategy_name": strategy, "config": config, **data},
             "cancel_at": cancel_at,
             "soft_limit_at": soft_limit_at,
+            "kill_at": kill_at,
         }
         assert self.server.stdin is not None
         assert self.server.stdout is not None
         self.server.stdin.write(json.dumps(spec) + "\n")
         self.server.stdin.flush()
         assert self.server.stdout.readline() == "done\n"
-        for name, value in json.loads((outcome.directory / "outcome.json").read_text()).items():
-            setattr(outcome, name, value)
+        if kill_at is None:
+            for field_name, value in json.loads((outcome.directory / "outcome.json").read_text()).items():
+                setattr(outcome, field_name, value)
         return outcome
 
 
@@ -129,15 +143,15 @@ def call_config(**changes: Any) -> dict[str, Any]:
     return config | changes
 
 
-def plain_freqtrade(backtests: Backtests, strategy: str, config: dict[str, Any], markets: Path) -> dict[str, Any]:
-    """Run `freqtrade backtesting` on the same inputs, in a process of its own, and return the strategy's statistics."""
+def plain_freqtrade(backtests: Backtests, strategy: str, config: dict[str, Any], markets: Path, *more: str) -> dict[str, Any]:
+    """Run `freqtrade backtesting` on the same inputs, in a process of its own, and return the strategy's statistics; `more` are arguments."""
     user_data = backtests.folder / "plain"
     user_data.mkdir()
     pricing = {"price_side": "same", "use_order_book": True, "order_book_top": 1}  # freqtrade doesn't start without
     own = {"dry_run": True, "pairlists": [{"method": "StaticPairList"}], "entry_pricing": pricing, "exit_pricing": pricing} | config
     (user_data / "config.json").write_text(json.dumps(own))
     arguments = ["--config", user_data / "config.json", "--userdir", user_data, "--datadir", backtests.datadir]
-    arguments += ["--strategy", strategy, "--strategy-path", backtests.strategies, "--cache", "none", "--export", "trades"]
+    arguments += ["--strategy", strategy, "--strategy-path", backtests.strategies, "--cache", "none", "--export", "trades", *more]
     command = [sys.executable, HERE / "plain_freqtrade.py", markets, "backtesting", *arguments]
     done = subprocess.run([str(part) for part in command], capture_output=True, text=True, env=_environment(), check=False)
     assert done.returncode == 0, done.stderr

@@ -1,6 +1,6 @@
 """A warm server as the worker has one: it forks a child for each job it reads from stdin. Run as a script, by the fixture `backtests`.
 
-A line in: {directory, artifacts, environment, data, cancel_at, soft_limit_at}. A line out, once the child is gone. What the job returned or raised is in
+A line in: {command, id, directory, artifacts, environment, data, cancel_at, soft_limit_at, kill_at}. A line out, once the child is gone. What the job returned or raised is in
 `<directory>/outcome.json`.
 """
 
@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import traceback
 from pathlib import Path
 from typing import Any
 
-import workers.backtesting.engine  # noqa: F401 - the import that a fork saves
+import workers.backtesting.engine
+import workers.freqai.engine  # noqa: F401 - the imports that a fork saves
 from workers.artifacts import ArtifactStore
 from workers.handlers import HANDLERS
 from workers.interrupting import SoftLimitBySignal
@@ -30,9 +32,11 @@ def run(spec: dict[str, Any]) -> dict[str, Any]:
             job.cancel("revoked")
         if spec["soft_limit_at"] is not None and current >= spec["soft_limit_at"]:
             job.pass_soft_limit()
+        if spec["kill_at"] is not None and current >= spec["kill_at"]:
+            os.kill(os.getpid(), signal.SIGKILL)
 
-    job = Job(id="job", type="backtest.run", directory=Path(spec["directory"]), artifacts=ArtifactStore(spec["artifacts"]), _report=report)
-    handler = HANDLERS["backtest.run"]
+    job = Job(id=spec["id"], type=spec["command"], directory=Path(spec["directory"]), artifacts=ArtifactStore(spec["artifacts"]), _report=report)
+    handler = HANDLERS[job.type]
     try:
         with SoftLimitBySignal(job):
             outcome: dict[str, Any] = {"result": handler.function(job, handler.parse(spec["data"]))}

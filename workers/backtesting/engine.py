@@ -18,6 +18,7 @@ from freqtrade.util import dt_now
 from workers.backtesting.stages import Stages
 from workers.backtesting.summary import summarise
 from workers.freqtrade.candles import candle_files_read, check_candles, no_candles_in_range
+from workers.freqtrade.freqai.trained_model import TrainedModel
 from workers.freqtrade.manifest import short_manifest
 from workers.freqtrade.preparing import load_backtesting, prepare
 from workers.freqtrade.running import FreqtradeRun, freqtrade_run
@@ -25,11 +26,11 @@ from workers.freqtrade.workspace import Workspace
 
 if TYPE_CHECKING:
     from workers.backtesting.params import BacktestParams
-    from workers.freqtrade.settings import FreqtradeSettings
+    from workers.freqtrade.settings import FreqAISettings
     from workers.job import Job
 
 
-def run(job: Job, params: BacktestParams, settings: FreqtradeSettings) -> dict[str, Any]:
+def run(job: Job, params: BacktestParams, settings: FreqAISettings) -> dict[str, Any]:
     """Run one backtest and return its result; the files it made are artifacts.
 
     Raises:
@@ -49,12 +50,15 @@ def run(job: Job, params: BacktestParams, settings: FreqtradeSettings) -> dict[s
 def _backtest(running: FreqtradeRun, params: BacktestParams, stages: Stages) -> dict[str, Any]:
     # Without its files the result is worth little, so "none" isn't offered.
     export = "signals" if params.config.get("export") == "signals" else "trades"
-    prepared = prepare(running, params.strategy_name, params.config, arguments={"export": export, "backtest_cache": "none"})
+    trained = TrainedModel(running, params.strategy_name)
+    arguments = {"export": export, "backtest_cache": "none"}
+    prepared = prepare(running, params.strategy_name, params.config, arguments=arguments, amend=trained.amend)
 
-    with candle_files_read() as read:
+    with candle_files_read() as read, trained.predicting():
         backtesting, markets = load_backtesting(prepared, running.settings, on_progress=stages.on_progress)
         running.job.on_cancel(lambda: setattr(backtesting, "abort", True))
         check_candles(backtesting)
+        trained.check(backtesting)
         stats = _simulate(backtesting, stages)
 
     manifest = prepared.manifest(backtesting.strategylist[0], read, markets)
@@ -63,6 +67,7 @@ def _backtest(running: FreqtradeRun, params: BacktestParams, stages: Stages) -> 
         "config": prepared.verdicts,
         "synthetic_markets": markets.synthetic,
         "manifest": short_manifest(manifest),
+        **trained.facts(manifest),
     }
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from workers.freqtrade.markets import Markets
 
-PACKAGES = ("freqtrade", "ccxt", "pandas", "numpy", "TA-Lib")
+PACKAGES = ("freqtrade", "ccxt", "pandas", "numpy", "TA-Lib", "datasieve", "lightgbm", "scikit-learn", "xgboost-cpu")
 LISTED = 50
 """Candle files listed one by one in the result; the artifact `manifest.json` lists all."""
 
@@ -37,7 +37,7 @@ def build_manifest(
         "config": hash_json(config),
         "candles": {"count": len(files), "sha256": hash_json(files), "files": files},
         "markets": {"sha256": hash_json(markets.markets), "synthetic": markets.synthetic, "file": markets.file.name if markets.file else None},
-        "versions": _versions(),
+        "versions": versions(),
     }
 
 
@@ -76,7 +76,7 @@ def _relative(file: Path, folders: list[Path]) -> str:
     return file.name
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
     found = {"python": platform.python_version()}
     for package in PACKAGES:
         try:

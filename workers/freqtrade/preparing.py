@@ -60,6 +60,24 @@ class Prepared:
         )
 
 
+def refuse_trained_model(merged: dict[str, Any]) -> dict[str, Any]:
+    """The effective config as it is; freqtrade would train a model of its own, without a word, where one is named that it doesn't know of.
+
+    Raises:
+        BadRequest: the config names a trained model.
+    """
+    freqai = merged.get("freqai")
+    if isinstance(freqai, dict) and "model" in freqai:
+        raise BadRequest("freqai.model: only backtest.run uses a trained model")
+    return merged
+
+
+def for_freqtrade(merged: dict[str, Any]) -> dict[str, Any]:
+    """The effective config without the one key that is ours."""
+    freqai = merged.get("freqai")
+    return merged if freqai is None else {**merged, "freqai": {key: value for key, value in freqai.items() if key != "model"}}
+
+
 def prepare(
     run: FreqtradeRun,
     strategy_name: str,
@@ -68,6 +86,7 @@ def prepare(
     section: Section = CONFIG,
     runmode: RunMode = RunMode.BACKTEST,
     arguments: Mapping[str, Any] | None = None,
+    amend: Callable[[dict[str, Any]], dict[str, Any]] = refuse_trained_model,
 ) -> Prepared:
     """Judge a call's config, lay it over the worker's, find the strategy and build freqtrade's config from a file of the job, as its own commands do.
 
@@ -78,6 +97,7 @@ def prepare(
         section: the table of keys that this kind of job takes.
         runmode: freqtrade's.
         arguments: more of freqtrade's command-line arguments, under their names in `args`.
+        amend: what the kind of job adds to both layers, before freqtrade's schema judges the whole.
 
     Raises:
         BadRequest: the config or the strategy's name is wrong.
@@ -85,7 +105,7 @@ def prepare(
     """
     settings, workspace = run.settings, run.workspace
     judged, base = judge_call(call, section), load_base(settings.config)
-    merged = effective(base, judged.clean)
+    merged = effective(base, judged.clean, amend)
     folders = [*([Path(merged["strategy_path"])] if "strategy_path" in merged else []), settings.strategies_folder]
     strategy_file = find_strategy(strategy_name, folders, recursive=merged.get("recursive_strategy_search", False))
     try:
@@ -96,7 +116,7 @@ def prepare(
     if not datadir.is_dir():
         raise DataMissing(f"FREQTRADE_DATADIR: no such folder: {datadir}")
     places = {
-        "config": [str(workspace.write_config(merged))],
+        "config": [str(workspace.write_config(for_freqtrade(merged)))],
         "user_data_dir": str(workspace.user_data),
         "datadir": str(datadir),
         "strategy": strategy_name,

@@ -1,4 +1,4 @@
-"""Where a backtesting worker finds its inputs. It can name no secret: no Redis URL, no exchange key."""
+"""Where a worker that runs freqtrade finds its inputs. It can name no secret: no Redis URL, no exchange key."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class FreqtradeSettings(Settings):
     """The folders of freqtrade's `user_data`, each of which may lie elsewhere."""
 
     user_data: Path = Field(default=Path("user_data"), validation_alias="FREQTRADE_USER_DATA")
-    """freqtrade's user_data folder; the defaults below lie in it. Read, never written."""
+    """freqtrade's user_data folder; the defaults below lie in it. Read, never written; but see `FreqAISettings`."""
     strategies: Path | None = Field(default=None, validation_alias="FREQTRADE_STRATEGIES")
     """Strategies, their helper modules and `<Strategy>.json`; default `<user_data>/strategies`."""
     datadir: Path | None = Field(default=None, validation_alias="FREQTRADE_DATADIR")
@@ -51,3 +51,26 @@ class FreqtradeSettings(Settings):
     def candles_folder(self, exchange: str) -> Path:
         """The candles of one exchange."""
         return (self.datadir or self.user_data / "data" / exchange.lower()).absolute()
+
+
+class FreqAISettings(FreqtradeSettings):
+    """Where workers that make or use FreqAI models find the key too that model artifacts are signed with.
+
+    The key is a file, so that it is in no environment, and its name may be. By default it lies in `user_data`, where the workers of one host find the same
+    one: who can write there can run code on the worker anyway, by a strategy. Beside the artifacts it would lie with what it has to vouch for.
+    """
+
+    model_signing_key_file: Path | None = Field(default=None, validation_alias="MODEL_SIGNING_KEY_FILE")
+    """At least 32 characters, the same file for each worker that makes or uses models; default `<user_data>/model_signing.key`, made by the first training."""
+
+    def problems(self) -> list[str]:
+        """Folders and files that aren't there."""
+        found = super().problems()
+        if self.model_signing_key_file is not None and not self.model_signing_key_file.is_file():
+            found.append(f"MODEL_SIGNING_KEY_FILE: no such file: {self.model_signing_key_file.absolute()}; no FreqAI model can be stored or used")
+        return found
+
+    @property
+    def signing_key(self) -> Path:
+        """The key's file."""
+        return (self.model_signing_key_file or self.user_data / "model_signing.key").absolute()

@@ -27,6 +27,11 @@ class Workspace:
         return self.user_data / "backtest_results"
 
     @property
+    def models(self) -> Path:
+        """FreqAI's folder of identifier folders."""
+        return self.user_data / "models"
+
+    @property
     def config_file(self) -> Path:
         return self.root / "config.json"
 
@@ -51,6 +56,12 @@ class Workspace:
                 link.unlink()
             if folder.is_dir() and not link.exists():
                 link.symlink_to(folder, target_is_directory=True)
+
+    def empty(self, path: Path) -> Path:
+        """A path in here where nothing is now, and whose parent is."""
+        shutil.rmtree(path, ignore_errors=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
 
     def write_config(self, config: dict[str, Any]) -> Path:
         self.config_file.write_text(json.dumps(config, indent=1), encoding="utf-8")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 LIVE = "only a running bot uses it"
 MESSAGING = "a backtest sends no messages"
@@ -86,6 +86,9 @@ EXCHANGE = Section(
     | each("demo_trading", NETWORK),
 )
 
+CLAIM_CHECK = Section(used=words("name uri size sha256 media_type"))
+"""What a result says of one of its artifacts; a worker opens its own store only, see `workers.artifacts`."""
+
 FREQAI = Section(
     used=words("enabled conv_width train_period_days backtest_period_days save_backtest_models continual_learning keras")
     | words("fit_live_predictions_candles data_kitchen_thread_count override_exchange_check override_exchange_checks reduce_df_footprint"),
@@ -95,6 +98,7 @@ FREQAI = Section(
         "data_split_parameters": Section(open=True),
         "model_training_parameters": Section(open=True),
         "rl_config": Section(rules={"model_type": A_NAME, "policy_type": A_NAME}, open=True),
+        "model": CLAIM_CHECK,
     },
     ignored=each("live_retrain_hours expiration_hours purge_old_models", LIVE)
     | each("write_metrics_to_disk activate_tensorboard wait_for_training_iteration_on_reload", LIVE),
@@ -168,6 +172,23 @@ CONFIG = Section(
     | each("protections", "freqtrade takes protections from the strategy only; enable_protections turns them on")
     | each("ticker_interval", "freqtrade renamed it to timeframe"),
 )
+
+TRAINING = replace(
+    CONFIG,
+    rules={key: rule for key, rule in CONFIG.rules.items() if key != "freqaimodel"},
+    sections={
+        **CONFIG.sections,
+        "freqai": replace(
+            FREQAI,
+            used=FREQAI.used - {"enabled", "save_backtest_models"},
+            sections={key: section for key, section in FREQAI.sections.items() if key != "model"},
+            ignored={**FREQAI.ignored, **each("enabled save_backtest_models", "a training always trains, and keeps its models")},
+            refused={"model": "a training makes a model; a backtest uses one"},
+        ),
+    },
+    ignored={**CONFIG.ignored, "freqaimodel": "the command's model_name says it"},
+)
+"""What the same keys mean for a FreqAI training: the config of a backtest trains its model too."""
 
 PAIRLISTS_USED = words("StaticPairList CrossMarketPairList PairInformationFilter OffsetFilter ShuffleFilter PerformanceFilter FullTradesFilter")
 PAIRLISTS_REFUSED = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -62,10 +62,10 @@ def load_base(file: Path | None) -> dict[str, Any]:
     return config
 
 
-def effective(base: dict[str, Any], call: Mapping[str, Any]) -> dict[str, Any]:
+def effective(base: dict[str, Any], call: Mapping[str, Any], amend: Callable[[dict[str, Any]], dict[str, Any]] = dict) -> dict[str, Any]:
     """Lay the call's config over the base, object by object, as freqtrade merges several config files.
 
-    The defaults are those without which freqtrade refuses to start and which change no number of a backtest.
+    The defaults are those without which freqtrade refuses to start and which change no number of a backtest; `amend` makes the last changes.
 
     Raises:
         BadRequest: names each value that freqtrade doesn't take, and each key that is missing.
@@ -82,6 +82,7 @@ def effective(base: dict[str, Any], call: Mapping[str, Any]) -> dict[str, Any]:
     merged: dict[str, Any] = json.loads(json.dumps(defaults))
     for layer in (base, call):
         merged = deep_merge_dicts(json.loads(json.dumps(layer)), merged)
+    merged = amend(merged)
     lines = [f"{key}: needed, in the call's config or in the worker's" for key in REQUIRED if key not in merged] + wrong_values(merged)
     if lines:
         raise BadRequest("config:\n  " + "\n  ".join(lines))

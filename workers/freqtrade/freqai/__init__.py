@@ -1,0 +1,1 @@
+"""What trainings and backtests share of FreqAI: the windows, the model artifact and its signature."""
