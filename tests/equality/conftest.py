@@ -58,7 +58,17 @@ class Backtests:
     base_config: Path | None = None
     count: int = 0
 
-    def run(self, strategy: str, config: dict[str, Any], *, cancel_at: int | None = None, soft_limit_at: int | None = None) -> Outcome:
+    def run(
+        self,
+        strategy: str,
+        config: dict[str, Any],
+        *,
+        command: str = "backtest.run",
+        cancel_at: int | None = None,
+        soft_limit_at: int | None = None,
+        **data: Any,
+    ) -> Outcome:
+        """Run one job; `data` is what its command carries besides."""
         self.count += 1
         outcome = Outcome(self.folder / f"job{self.count}", self.folder / f"artifacts{self.count}")
         environment = {
@@ -69,10 +79,11 @@ class Backtests:
             "FREQTRADE_CONFIG": self.base_config or "",
         }
         spec = {
+            "type": command,
             "directory": str(outcome.directory),
             "artifacts": str(outcome.artifacts),
             "environment": {key: str(value) for key, value in environment.items()},
-            "data": {"strategy_name": strategy, "config": config},
+            "data": {"strategy_name": strategy, "config": config} | data,
             "cancel_at": cancel_at,
             "soft_limit_at": soft_limit_at,
         }
@@ -129,18 +140,25 @@ def call_config(**changes: Any) -> dict[str, Any]:
     return config | changes
 
 
-def plain_freqtrade(backtests: Backtests, strategy: str, config: dict[str, Any], markets: Path) -> dict[str, Any]:
-    """Run `freqtrade backtesting` on the same inputs, in a process of its own, and return the strategy's statistics."""
+def run_plain_freqtrade(backtests: Backtests, command: str, strategy: str, config: dict[str, Any], markets: Path, *arguments: str) -> Path:
+    """Run a command of freqtrade on the same inputs, in a process of its own, and return its user_data."""
     user_data = backtests.folder / "plain"
     user_data.mkdir()
     pricing = {"price_side": "same", "use_order_book": True, "order_book_top": 1}  # freqtrade doesn't start without
     own = {"dry_run": True, "pairlists": [{"method": "StaticPairList"}], "entry_pricing": pricing, "exit_pricing": pricing} | config
     (user_data / "config.json").write_text(json.dumps(own))
-    arguments = ["--config", user_data / "config.json", "--userdir", user_data, "--datadir", backtests.datadir]
-    arguments += ["--strategy", strategy, "--strategy-path", backtests.strategies, "--cache", "none", "--export", "trades"]
-    command = [sys.executable, HERE / "plain_freqtrade.py", markets, "backtesting", *arguments]
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, env=_environment(), check=False)
+    places = ["--config", user_data / "config.json", "--userdir", user_data, "--datadir", backtests.datadir]
+    places += ["--strategy", strategy, "--strategy-path", backtests.strategies]
+    parts = [sys.executable, HERE / "plain_freqtrade.py", markets, command, *places, *arguments]
+    done = subprocess.run([str(part) for part in parts], capture_output=True, text=True, env=_environment(), check=False)
     assert done.returncode == 0, done.stderr
+    (user_data / "output.txt").write_text(done.stdout + done.stderr)
+    return user_data
+
+
+def plain_freqtrade(backtests: Backtests, strategy: str, config: dict[str, Any], markets: Path) -> dict[str, Any]:
+    """Run `freqtrade backtesting` on the same inputs, and return the strategy's statistics."""
+    user_data = run_plain_freqtrade(backtests, "backtesting", strategy, config, markets, "--cache", "none", "--export", "trades")
     return stats_of(user_data / "backtest_results")
 
 

@@ -1,6 +1,6 @@
 """A warm server as the worker has one: it forks a child for each job it reads from stdin. Run as a script, by the fixture `backtests`.
 
-A line in: {directory, artifacts, environment, data, cancel_at, soft_limit_at}. A line out, once the child is gone. What the job returned or raised is in
+A line in: {type, directory, artifacts, environment, data, cancel_at, soft_limit_at}. A line out, once the child is gone. What the job returned or raised is in
 `<directory>/outcome.json`.
 """
 
@@ -13,7 +13,8 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-import workers.backtesting.engine  # noqa: F401 - the import that a fork saves
+import workers.backtesting.engine
+import workers.hyperopt.engine  # noqa: F401 - the imports that a fork saves
 from workers.artifacts import ArtifactStore
 from workers.handlers import HANDLERS
 from workers.interrupting import SoftLimitBySignal
@@ -31,8 +32,8 @@ def run(spec: dict[str, Any]) -> dict[str, Any]:
         if spec["soft_limit_at"] is not None and current >= spec["soft_limit_at"]:
             job.pass_soft_limit()
 
-    job = Job(id="job", type="backtest.run", directory=Path(spec["directory"]), artifacts=ArtifactStore(spec["artifacts"]), _report=report)
-    handler = HANDLERS["backtest.run"]
+    job = Job(id="job", type=spec["type"], directory=Path(spec["directory"]), artifacts=ArtifactStore(spec["artifacts"]), _report=report)
+    handler = HANDLERS[spec["type"]]
     try:
         with SoftLimitBySignal(job):
             outcome: dict[str, Any] = {"result": handler.function(job, handler.parse(spec["data"]))}
