@@ -66,7 +66,7 @@ class Backtests:
         kill_at: int | None = None,
         **data: Any,
     ) -> Outcome:
-        """Run one job; of a killed one nothing is known."""
+        """Run one job; `data` is what its command carries besides. Of a killed one nothing is known."""
         self.count += 1
         name, store = f"job{self.count}", self.folder / "artifacts"
         outcome = Outcome(self.folder / name, store / name)
@@ -84,7 +84,7 @@ class Backtests:
             "directory": str(outcome.directory),
             "artifacts": str(store),
             "environment": {key: str(value) for key, value in environment.items()},
-            "data": {"strategy_name": strategy, "config": config, **data},
+            "data": {"strategy_name": strategy, "config": config} | data,
             "cancel_at": cancel_at,
             "soft_limit_at": soft_limit_at,
             "kill_at": kill_at,
@@ -143,18 +143,25 @@ def call_config(**changes: Any) -> dict[str, Any]:
     return config | changes
 
 
-def plain_freqtrade(backtests: Backtests, strategy: str, config: dict[str, Any], markets: Path, *more: str) -> dict[str, Any]:
-    """Run `freqtrade backtesting` on the same inputs, in a process of its own, and return the strategy's statistics; `more` are arguments."""
+def run_plain_freqtrade(backtests: Backtests, command: str, strategy: str, config: dict[str, Any], markets: Path, *arguments: str) -> Path:
+    """Run a command of freqtrade on the same inputs, in a process of its own, and return its user_data."""
     user_data = backtests.folder / "plain"
     user_data.mkdir()
     pricing = {"price_side": "same", "use_order_book": True, "order_book_top": 1}  # freqtrade doesn't start without
     own = {"dry_run": True, "pairlists": [{"method": "StaticPairList"}], "entry_pricing": pricing, "exit_pricing": pricing} | config
     (user_data / "config.json").write_text(json.dumps(own))
-    arguments = ["--config", user_data / "config.json", "--userdir", user_data, "--datadir", backtests.datadir]
-    arguments += ["--strategy", strategy, "--strategy-path", backtests.strategies, "--cache", "none", "--export", "trades", *more]
-    command = [sys.executable, HERE / "plain_freqtrade.py", markets, "backtesting", *arguments]
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, env=_environment(), check=False)
+    places = ["--config", user_data / "config.json", "--userdir", user_data, "--datadir", backtests.datadir]
+    places += ["--strategy", strategy, "--strategy-path", backtests.strategies]
+    parts = [sys.executable, HERE / "plain_freqtrade.py", markets, command, *places, *arguments]
+    done = subprocess.run([str(part) for part in parts], capture_output=True, text=True, env=_environment(), check=False)
     assert done.returncode == 0, done.stderr
+    (user_data / "output.txt").write_text(done.stdout + done.stderr)
+    return user_data
+
+
+def plain_freqtrade(backtests: Backtests, strategy: str, config: dict[str, Any], markets: Path, *arguments: str) -> dict[str, Any]:
+    """Run `freqtrade backtesting` on the same inputs, and return the strategy's statistics."""
+    user_data = run_plain_freqtrade(backtests, "backtesting", strategy, config, markets, "--cache", "none", "--export", "trades", *arguments)
     return stats_of(user_data / "backtest_results")
 
 

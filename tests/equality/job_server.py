@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import workers.backtesting.engine
-import workers.freqai.engine  # noqa: F401 - the imports that a fork saves
+import workers.freqai.engine
+import workers.hyperopt.engine  # noqa: F401 - the imports that a fork saves
 from workers.artifacts import ArtifactStore
 from workers.handlers import HANDLERS
 from workers.interrupting import SoftLimitBySignal

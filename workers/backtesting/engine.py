@@ -17,9 +17,10 @@ from freqtrade.util import dt_now
 
 from workers.backtesting.stages import Stages
 from workers.backtesting.summary import summarise
+from workers.freqtrade.applied_params import apply_params, check_names, in_effect
 from workers.freqtrade.candles import candle_files_read, check_candles, no_candles_in_range
 from workers.freqtrade.freqai.trained_model import TrainedModel
-from workers.freqtrade.manifest import short_manifest
+from workers.freqtrade.manifest import hash_json, short_manifest
 from workers.freqtrade.preparing import load_backtesting, prepare
 from workers.freqtrade.running import FreqtradeRun, freqtrade_run
 from workers.freqtrade.workspace import Workspace
@@ -53,17 +54,25 @@ def _backtest(running: FreqtradeRun, params: BacktestParams, stages: Stages) -> 
     trained = TrainedModel(running, params.strategy_name)
     arguments = {"export": export, "backtest_cache": "none"}
     prepared = prepare(running, params.strategy_name, params.config, arguments=arguments, amend=trained.amend)
+    given = None if params.params is None else apply_params(running, prepared, params.params)
 
     with candle_files_read() as read, trained.predicting():
         backtesting, markets = load_backtesting(prepared, running.settings, on_progress=stages.on_progress)
         running.job.on_cancel(lambda: setattr(backtesting, "abort", True))
+        if given is not None:
+            check_names(backtesting.strategylist[0], given)
         check_candles(backtesting)
         trained.check(backtesting)
         stats = _simulate(backtesting, stages)
 
     manifest = prepared.manifest(backtesting.strategylist[0], read, markets)
+    applied = {} if given is None else in_effect(backtesting.strategylist[0], given)
+    if given is not None:
+        manifest["params"] = hash_json(given)
     running.workspace.manifest_file.write_text(json.dumps(manifest, indent=1), encoding="utf-8")
-    return summarise(params.strategy_name, stats) | {
+    return {
+        **summarise(params.strategy_name, stats),
+        **applied,
         "config": prepared.verdicts,
         "synthetic_markets": markets.synthetic,
         "manifest": short_manifest(manifest),

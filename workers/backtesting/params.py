@@ -1,8 +1,11 @@
-"""What a `backtest.run` command carries. The Celery side imports this module too: pydantic and the standard library only."""
+"""What the commands of the backtesting service carry. The Celery side imports this module too: pydantic and the standard library only."""
 
 from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from workers.claim_check import Artifact
+from workers.freqtrade.strategy_name import StrategyName
 
 
 class BacktestParams(BaseModel):
@@ -10,7 +13,8 @@ class BacktestParams(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    strategy_name: str = Field(pattern=r"\A[A-Za-z_]\w*\z", max_length=128)
-    """A class name. freqtrade itself takes `Name:<base64 code>` and paths here; this pattern is what keeps both out."""
+    strategy_name: StrategyName
     config: dict[str, JsonValue] = Field(default_factory=dict)
     """freqtrade's config, judged key by key by the worker (`config_policy`)."""
+    params: Artifact | None = None
+    """`best_params.json` of a hyperopt of this strategy, in place of a `<Strategy>.json` beside it."""

@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from workers.freqtrade.indicators import tell_indicators
+
 if TYPE_CHECKING:
     from workers.job import Job
 
@@ -54,14 +56,5 @@ class Stages:
         self.report(stage, task.completed, task.total or 0, f"{int(task.completed)}/{int(task.total)}" if task.total else "")
 
     def count_indicators(self, strategy: Any, pairs: int) -> None:
-        """Count the pairs whose indicators are done: freqtrade doesn't, and it may take minutes."""
-        advise, done = strategy.advise_indicators, 0
-
-        def counted(*args: Any, **kwargs: Any) -> Any:
-            nonlocal done
-            frame = advise(*args, **kwargs)
-            done += 1
-            self.report("indicators", done, pairs, f"{done}/{pairs}")
-            return frame
-
-        strategy.advise_indicators = counted
+        """Report each pair whose indicators are done."""
+        tell_indicators(strategy, lambda done: self.report("indicators", done, pairs, f"{done}/{pairs}"))

@@ -19,12 +19,20 @@ LISTED = 50
 
 
 def build_manifest(
-    *, strategy: Any, code_folders: list[Path], config: dict[str, Any], candles: Iterable[Path], datadir: Path, markets: Markets
+    *,
+    strategy: Any,
+    others: Iterable[Any] = (),
+    code_folders: list[Path],
+    config: dict[str, Any],
+    candles: Iterable[Path],
+    datadir: Path,
+    markets: Markets,
 ) -> dict[str, Any]:
     """Hash every input of a finished backtest.
 
     Args:
         strategy: freqtrade's strategy object; its modules are loaded by now.
+        others: more objects of classes that freqtrade loaded from files, such as a hyperopt's loss.
         code_folders: hash whatever module was loaded from below these.
         config: the effective config, secrets-free.
         candles: each candle file read.
@@ -33,7 +41,7 @@ def build_manifest(
     """
     files = {_relative(file, [datadir]): hash_file(file) for file in sorted(candles)}
     return {
-        "code": {_relative(file, code_folders): hash_file(file) for file in sorted(_code_files(strategy, code_folders))},
+        "code": {_relative(file, code_folders): hash_file(file) for file in sorted(_code_files(strategy, others, code_folders))},
         "config": hash_json(config),
         "candles": {"count": len(files), "sha256": hash_json(files), "files": files},
         "markets": {"sha256": hash_json(markets.markets), "synthetic": markets.synthetic, "file": markets.file.name if markets.file else None},
@@ -57,12 +65,13 @@ def hash_json(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":"), default=str).encode()).hexdigest()
 
 
-def _code_files(strategy: Any, folders: list[Path]) -> set[Path]:
+def _code_files(strategy: Any, others: Iterable[Any], folders: list[Path]) -> set[Path]:
     """The strategy's own file, which freqtrade loads without naming it in `sys.modules`, its parameters, and all it imported from the folders."""
     loaded = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
-    loaded += [getattr(type(strategy), "__file__", None), getattr(type(getattr(strategy, "freqai", None)), "__file__", None)]
+    loaded += [getattr(type(item), "__file__", None) for item in (strategy, getattr(strategy, "freqai", None), *others)]
     files = {Path(name).resolve() for name in loaded if isinstance(name, str)}
-    files.add(Path(str(type(strategy).__file__)).resolve().with_suffix(".json"))
+    # Beside the name that it was loaded by: `applied_params` may have put other parameters beside a link to it.
+    files.add(Path(str(type(strategy).__file__)).with_suffix(".json").resolve())
     roots = [folder.resolve() for folder in folders]
     return {file for file in files if file.is_file() and any(file.is_relative_to(root) for root in roots)}
 

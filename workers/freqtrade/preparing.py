@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from freqtrade.configuration import TimeRange
 from freqtrade.enums import RunMode
 from freqtrade.exceptions import ConfigurationError, OperationalException
 from freqtrade.optimize.backtesting import Backtesting
+from freqtrade.resolvers import ExchangeResolver
 
 from workers.errors import BadRequest, DataMissing
 from workers.freqtrade.candles import available_pairs
@@ -48,10 +50,11 @@ class Prepared:
         """What became of each key of the call's config: part of each result."""
         return {"used": list(self.judged.used), "ignored": self.judged.ignored}
 
-    def manifest(self, strategy: Any, candles: Iterable[Path], markets: Markets) -> dict[str, Any]:
-        """Hash every input of the run, once it is done: what it read is known only then."""
+    def manifest(self, strategy: Any, candles: Iterable[Path], markets: Markets, *, others: Iterable[Any] = ()) -> dict[str, Any]:
+        """Hash every input of the run, once it is done: what it read is known only then. `others` are more objects of classes that freqtrade loaded."""
         return build_manifest(
             strategy=strategy,
+            others=others,
             code_folders=self.code_folders,
             config=self.merged,
             candles=candles,
@@ -104,7 +107,7 @@ def prepare(
         DataMissing: a folder or the base config isn't there.
     """
     settings, workspace = run.settings, run.workspace
-    judged, base = judge_call(call, section), load_base(settings.config)
+    judged, base = judge_call(call, section), load_base(settings.config, section)
     merged = effective(base, judged.clean, amend)
     folders = [*([Path(merged["strategy_path"])] if "strategy_path" in merged else []), settings.strategies_folder]
     strategy_file = find_strategy(strategy_name, folders, recursive=merged.get("recursive_strategy_search", False))
@@ -133,6 +136,24 @@ def offline_markets(config: dict[str, Any], settings: FreqtradeSettings) -> tupl
     return offline_exchange(config, snapshot, available_pairs(config) if snapshot is None else ())
 
 
+@contextmanager
+def offline_exchanges(settings: FreqtradeSettings) -> Iterator[list[Markets]]:
+    """While inside, freqtrade's resolver gives exchanges made of files, for what makes its `Backtesting` itself; yields the markets that they got."""
+    given: list[Markets] = []
+    resolve = ExchangeResolver.load_exchange
+
+    def load_exchange(config: dict[str, Any], **_: Any) -> Any:
+        exchange, markets = offline_markets(config, settings)
+        given.append(markets)
+        return exchange
+
+    ExchangeResolver.load_exchange = staticmethod(load_exchange)
+    try:
+        yield given
+    finally:
+        ExchangeResolver.load_exchange = staticmethod(resolve)
+
+
 def load_backtesting(prepared: Prepared, settings: FreqtradeSettings, *, on_progress: Callable[[Any], None] | None = None) -> tuple[Any, Markets]:
     """freqtrade's `Backtesting`, with its strategy loaded.
 
@@ -141,8 +162,20 @@ def load_backtesting(prepared: Prepared, settings: FreqtradeSettings, *, on_prog
         Exception: the strategy's own, when its file can't be loaded.
     """
     exchange, markets = offline_markets(prepared.config, settings)
-    try:
+    with strategy_loading(prepared):
         return Backtesting(prepared.config, exchange=exchange, progress_callback=on_progress), markets
+
+
+@contextmanager
+def strategy_loading(prepared: Prepared) -> Iterator[None]:
+    """While inside, freqtrade loads the strategy: what it says about that as what it means.
+
+    Raises:
+        BadRequest: the strategy doesn't fit the config.
+        Exception: the strategy's own, when its file can't be loaded.
+    """
+    try:
+        yield
     except OperationalException as exc:
         if "Impossible to load Strategy" in str(exc):
             import_strategy(prepared.strategy_file)

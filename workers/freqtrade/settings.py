@@ -45,6 +45,10 @@ class FreqtradeSettings(Settings):
         return (self.user_data / "freqaimodels").absolute()
 
     @property
+    def hyperopts_folder(self) -> Path:
+        return (self.user_data / "hyperopts").absolute()
+
+    @property
     def markets_folder(self) -> Path:
         return (self.markets or self.user_data / "markets").absolute()
 

@@ -50,7 +50,8 @@ class Workspace:
         self.user_data.mkdir(exist_ok=True)
         shutil.rmtree(self.results, ignore_errors=True)
         # Links, so that freqtrade finds strategies where it does at home (also below, when it searches folders recursively).
-        for name, folder in (("strategies", settings.strategies_folder), ("freqaimodels", settings.freqaimodels_folder)):
+        folders = {"strategies": settings.strategies_folder, "freqaimodels": settings.freqaimodels_folder, "hyperopts": settings.hyperopts_folder}
+        for name, folder in folders.items():
             link = self.user_data / name
             if link.is_symlink():
                 link.unlink()

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 LIVE = "only a running bot uses it"
 MESSAGING = "a backtest sends no messages"
 DOWNLOAD = "a backtest downloads nothing"
-HYPEROPT = "a backtest doesn't optimise"
+OPTIMISING = "a backtest doesn't optimise"
+ANALYSING = "a backtest doesn't analyse its strategy"
 FIXED = "the worker sets it for each job"
 
 SECRET = "a secret: a backtest needs none, and a config travels through Redis"  # noqa: S105 - a sentence
@@ -33,6 +34,28 @@ class Rule:
     def accepts(self, value: object) -> bool:
         values = value if isinstance(value, list) else [value]
         return all(isinstance(item, str) and self.pattern.fullmatch(item) for item in values)
+
+
+@dataclass(frozen=True, slots=True)
+class WholeNumber:
+    """Which whole numbers are used; anything else is refused, as one more kind of `Rule`."""
+
+    lowest: int
+    highest: int
+    listed: bool = False
+    """A list of them."""
+
+    @property
+    def reason(self) -> str:
+        return f"must be {'a list of whole numbers' if self.listed else 'a whole number'} from {self.lowest} to {self.highest}"
+
+    def accepts(self, value: object) -> bool:
+        if self.listed:
+            return isinstance(value, list) and bool(value) and all(self._fits(item) for item in value)
+        return self._fits(value)
+
+    def _fits(self, value: object) -> bool:
+        return isinstance(value, int) and not isinstance(value, bool) and self.lowest <= value <= self.highest
 
 
 A_TIMEFRAME = Rule(TIMEFRAME, "must be a timeframe such as 5m, 1h or 1d")
@@ -59,13 +82,23 @@ class Section:
     """The keys of one object of the config."""
 
     used: frozenset[str] = frozenset()
-    rules: Mapping[str, Rule] = field(default_factory=dict)
+    rules: Mapping[str, Rule | WholeNumber] = field(default_factory=dict)
     """Used when the value looks as it has to."""
     sections: Mapping[str, Section] = field(default_factory=dict)
     ignored: Mapping[str, str] = field(default_factory=dict)
     refused: Mapping[str, str] = field(default_factory=dict)
     open: bool = False
     """Any other key is used too, as long as no string in it looks like a path, a URL or a secret: the parameters of a model library."""
+
+    def taking(self, *, used: frozenset[str] = frozenset(), rules: Mapping[str, Rule | WholeNumber], ignored: Mapping[str, str]) -> Section:
+        """This table for another kind of job, which uses some of the keys that this one ignores, and ignores others."""
+        taken, more = used | set(rules), frozenset(ignored)
+        return replace(
+            self,
+            used=(self.used | used) - more,
+            rules={**self.rules, **rules},
+            ignored={key: reason for key, reason in self.ignored.items() if key not in taken} | dict(ignored),
+        )
 
 
 PRICING = Section(
@@ -155,8 +188,9 @@ CONFIG = Section(
     | each("dry_run bot_name initial_state force_entry_enable forcebuy_enable cancel_open_orders_on_exit pairlist_refresh_period", LIVE)
     | each("internals external_message_consumer coingecko liquidation_warn_ratio skip_wallet_history_migration", LIVE)
     | each("new_pairs_days download_trades days timeframes erase prepend_data include_inactive", DOWNLOAD)
-    | each("epochs early_stop spaces analyze_per_epoch print_all hyperopt_jobs hyperopt_random_state hyperopt_min_trades hyperopt_loss", HYPEROPT)
-    | each("hyperopt effort mode minimum_trade_amount targeted_trade_amount startup_candle disableparamexport", HYPEROPT)
+    | each("epochs early_stop spaces analyze_per_epoch print_all hyperopt_jobs hyperopt_random_state hyperopt_min_trades hyperopt_loss", OPTIMISING)
+    | each("hyperopt effort mode disableparamexport hyperopt_ignore_missing_space print_json", OPTIMISING)
+    | each("minimum_trade_amount targeted_trade_amount startup_candle lookahead_allow_limit_orders", ANALYSING)
     | each("runmode print_colorized", FIXED)
     | each("strategy", "the command's strategy_name says it")
     | each("backtest_cache", "each job runs afresh")
@@ -189,6 +223,37 @@ TRAINING = replace(
     ignored={**CONFIG.ignored, "freqaimodel": "the command's model_name says it"},
 )
 """What the same keys mean for a FreqAI training: the config of a backtest trains its model too."""
+
+HYPEROPT = CONFIG.taking(
+    used=words("analyze_per_epoch hyperopt_ignore_missing_space"),
+    rules={
+        "hyperopt_loss": A_NAME,
+        "spaces": A_NAME,
+        "epochs": WholeNumber(1, 100_000),
+        "early_stop": WholeNumber(0, 100_000),
+        "hyperopt_min_trades": WholeNumber(0, 1_000_000),
+        "hyperopt_random_state": WholeNumber(1, 2**32 - 1),
+        "hyperopt_jobs": WholeNumber(1, 64),
+    },
+    ignored=each("export backtest_breakdown backtest_notes backtest_show_pair_list", "hyperopt keeps epochs, not trades")
+    | each("print_all print_json", "the artifact epochs.json has every epoch")
+    | each("disableparamexport", "always on: the best parameters are an artifact, and no file of the strategies folder is written"),
+)
+"""Of a hyperopt. freqtrade's own -1 for `hyperopt_jobs`, all cores, isn't offered: a worker may run several jobs."""
+
+LOOKAHEAD = CONFIG.taking(
+    used=words("lookahead_allow_limit_orders"),
+    rules={"minimum_trade_amount": WholeNumber(1, 1_000_000), "targeted_trade_amount": WholeNumber(1, 1_000_000)},
+    ignored=each("export backtest_breakdown backtest_notes backtest_show_pair_list", "an analysis keeps no trades")
+    | each("max_open_trades dry_run_wallet enable_protections", "freqtrade's lookahead analysis sets it, so that no signal is lost"),
+)
+"""Of a lookahead analysis."""
+
+RECURSIVE = CONFIG.taking(
+    rules={"startup_candle": WholeNumber(1, 1_000_000, listed=True)},
+    ignored=each("export backtest_breakdown backtest_notes backtest_show_pair_list", "an analysis keeps no trades"),
+)
+"""Of a recursive analysis."""
 
 PAIRLISTS_USED = words("StaticPairList CrossMarketPairList PairInformationFilter OffsetFilter ShuffleFilter PerformanceFilter FullTradesFilter")
 PAIRLISTS_REFUSED = (

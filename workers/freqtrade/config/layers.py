@@ -34,8 +34,8 @@ def judge_call(config: Mapping[str, Any], section: Section = CONFIG) -> JudgedCo
     return judged
 
 
-def load_base(file: Path | None) -> dict[str, Any]:
-    """Read the worker's trusted config as freqtrade does (comments, `add_config_files`), without what a backtest has no use for.
+def load_base(file: Path | None, section: Section = CONFIG) -> dict[str, Any]:
+    """Read the worker's trusted config as freqtrade does (comments, `add_config_files`), without what this kind of job has no use for.
 
     Secrets are left out here, since freqtrade stores the config in its result files.
 
@@ -55,7 +55,7 @@ def load_base(file: Path | None) -> dict[str, Any]:
     except OperationalException:
         # freqtrade's message quotes the lines around the mistake, which may hold a secret that isn't the caller's to see.
         raise SettingsError(f"FREQTRADE_CONFIG: {file}, or a file that it adds, is no JSON; `freqtrade show-config` says where") from None
-    config = {key: value for key, value in loaded.items() if key not in FIXED_BY_THE_JOB | set(CONFIG.ignored)}
+    config = {key: value for key, value in loaded.items() if key not in FIXED_BY_THE_JOB | set(section.ignored)}
     exchange = config.get("exchange")
     if isinstance(exchange, dict):
         config["exchange"] = {key: value for key, value in exchange.items() if key not in CREDENTIALS}

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+BOOLEANS = (
+    *("position_stacking", "enable_protections", "enable_dynamic_pairlist", "use_custom_stoploss"),
+    *("hyperopt_ignore_missing_space", "lookahead_allow_limit_orders"),
+)
 BEYOND_THE_SCHEMA: dict[str, Any] = {
     "properties": {
-        **{key: {"type": "boolean"} for key in ("position_stacking", "enable_protections", "enable_dynamic_pairlist", "use_custom_stoploss")},
+        **{key: {"type": "boolean"} for key in BOOLEANS},
         **{key: {"type": "string"} for key in ("timerange", "timeframe_detail", "backtest_notes")},
         **{key: {"type": "integer", "minimum": 0} for key in ("startup_candle_count", "verbosity")},
         "futures_funding_rate": {"type": "number"},

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from workers.artifacts import Artifact
+from workers.claim_check import Artifact
 from workers.errors import BadRequest
 from workers.freqtrade.freqai.model_artifact import ModelManifest, TrainedWindow, unpack
 from workers.freqtrade.freqai.model_objects import adapted_models

@@ -1,0 +1,116 @@
+"""freqtrade's own `Hyperopt`, which tells the job each epoch, stops when the job should, and leaves no process behind."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from freqtrade.exceptions import OperationalException, StrategyError
+from freqtrade.optimize.hyperopt import Hyperopt, hyperopt_optimizer
+from joblib.externals.loky import get_reusable_executor
+
+from workers.freqtrade.candles import no_candles_in_range
+from workers.freqtrade.indicators import tell_indicators
+from workers.hyperopt.epochs import epoch_row, told_in_short
+
+if TYPE_CHECKING:
+    from workers.job import Job
+
+
+class Optimiser(Hyperopt):
+    """A hyperopt of a job. What `hyperopter` holds travels to other processes, so nothing of the job may hang on it while epochs run."""
+
+    def __init__(self, config: dict[str, Any], job: Job, rows: list[dict[str, Any]]) -> None:
+        """As freqtrade's.
+
+        Args:
+            config: freqtrade's.
+            job: is told of each epoch.
+            rows: each epoch that is done is added here, so that they outlive a run that fails.
+        """
+        super().__init__(config)
+        self.job = job
+        self.rows = rows
+        self._parallel = config["hyperopt_jobs"] > 1
+
+    def start(self) -> None:
+        """Run the epochs.
+
+        Raises:
+            JobCancelled: the job was asked to stop; within the epoch that runs.
+            DataMissing: there are no candles in the timerange.
+            Exception: an epoch's own.
+        """
+        self._tell_preparations()
+        self.job.on_cancel(self._stop)
+        super().start()
+
+    def run_optimizer_parallel(self, parallel: Any, asked: list[Any]) -> list[dict[str, Any]]:
+        self.job.checkpoint()
+        try:
+            epochs: list[dict[str, Any]] = super().run_optimizer_parallel(parallel, asked)
+        except Exception as exc:
+            self.job.checkpoint()  # it comes of `_stop`
+            own = exc.__cause__ if isinstance(exc, StrategyError) and exc.__cause__ else exc
+            number = len(self.rows) + 1
+            own.add_note(f"hyperopt: in epoch {number}{' or one that ran beside it' if len(asked) > 1 else ''}; the parameters: {asked}")
+            raise
+        return epochs
+
+    def evaluate_result(self, val: dict[str, Any], current: int, is_random: bool) -> None:  # noqa: FBT001 - freqtrade's signature
+        super().evaluate_result(val, current, is_random)
+        self.rows.append(epoch_row(val))
+        self.job.progress(current, self.total_epochs, told_in_short(self.current_best_epoch))
+        self.job.checkpoint()
+
+    def _tell_preparations(self) -> None:
+        hyperopter, strategy = self.hyperopter, self.hyperopter.backtesting.strategy
+        prepare, pairs = hyperopter.prepare_hyperopt, len(hyperopter.pairlist)
+
+        def tell(done: int) -> None:
+            self.job.progress(0, self.total_epochs, f"indicators {done}/{pairs}")
+            self.job.checkpoint()
+
+        def prepare_and_tell() -> None:
+            del hyperopter.prepare_hyperopt
+            tell_indicators(strategy, tell)
+            try:
+                prepare()
+            except OperationalException as exc:
+                if "No data found" in str(exc):
+                    raise no_candles_in_range(hyperopter.backtesting) from exc
+                raise
+            finally:
+                del strategy.advise_indicators
+
+        hyperopter.prepare_hyperopt = prepare_and_tell
+
+    def _stop(self) -> None:
+        """End the epochs that run now; called from another thread."""
+        self.hyperopter.backtesting.abort = True
+        if self._parallel:
+            _end_processes()
+
+
+@contextlib.contextmanager
+def no_process_left(workspace: Path, *, jobs: int) -> Iterator[None]:
+    """End the processes that a hyperopt starts: joblib's, and the one that freqtrade always starts to pass log lines.
+
+    joblib's files go into the job's folder, so that they go with it when all processes are killed.
+    """
+    os.environ["JOBLIB_TEMP_FOLDER"] = str(workspace)
+    try:
+        yield
+    finally:
+        queue = getattr(hyperopt_optimizer, "log_queue", None)
+        if queue is not None:
+            queue._manager.shutdown()  # noqa: SLF001 - freqtrade keeps no other way to it
+        if jobs > 1:
+            _end_processes()
+
+
+def _end_processes() -> None:
+    get_reusable_executor(reuse=True).shutdown(kill_workers=True)
