@@ -6,6 +6,8 @@ freqtrade keeps global state, so a process runs one backtest and ends.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import workers.freqtrade.single_thread  # noqa: F401 - before anything imports numpy  # isort: skip
@@ -15,6 +17,7 @@ from freqtrade.exceptions import OperationalException
 from freqtrade.optimize.optimize_reports import generate_backtest_stats, store_backtest_results
 from freqtrade.util import dt_now
 
+from workers.backtesting.page_details import page_details
 from workers.backtesting.stages import Stages
 from workers.backtesting.summary import summarise
 from workers.freqtrade.candles import candle_files_read, check_candles, no_candles_in_range
@@ -22,6 +25,7 @@ from workers.freqtrade.manifest import short_manifest
 from workers.freqtrade.preparing import load_backtesting, prepare
 from workers.freqtrade.running import FreqtradeRun, freqtrade_run
 from workers.freqtrade.workspace import Workspace
+from workers.reports import Kind, publish
 
 if TYPE_CHECKING:
     from workers.backtesting.params import BacktestParams
@@ -40,13 +44,16 @@ def run(job: Job, params: BacktestParams, settings: FreqtradeSettings) -> dict[s
     stages = Stages(job)
     stages.enter("load")
     with freqtrade_run(job, settings) as running:
-        result = _backtest(running, params, stages)
+        result, details = _backtest(running, params, stages)
     result["artifacts"] = _store(job, running.workspace)
+    result |= running.costs()
+    result["artifacts"] += publish(job, kind=Kind.BACKTEST, result=result, details=details)
     stages.report("stats", 1, 1)
-    return result | running.costs()
+    return result
 
 
-def _backtest(running: FreqtradeRun, params: BacktestParams, stages: Stages) -> dict[str, Any]:
+def _backtest(running: FreqtradeRun, params: BacktestParams, stages: Stages) -> tuple[dict[str, Any], Callable[[], dict[str, Any]]]:
+    """The result, and what its page shows beside it."""
     # Without its files the result is worth little, so "none" isn't offered.
     export = "signals" if params.config.get("export") == "signals" else "trades"
     prepared = prepare(running, params.strategy_name, params.config, arguments={"export": export, "backtest_cache": "none"})
@@ -55,18 +62,19 @@ def _backtest(running: FreqtradeRun, params: BacktestParams, stages: Stages) -> 
         backtesting, markets = load_backtesting(prepared, running.settings, on_progress=stages.on_progress)
         running.job.on_cancel(lambda: setattr(backtesting, "abort", True))
         check_candles(backtesting)
-        stats = _simulate(backtesting, stages)
+        stats, details = _simulate(backtesting, prepared.merged, stages)
 
     manifest = prepared.manifest(backtesting.strategylist[0], read, markets)
     running.workspace.manifest_file.write_text(json.dumps(manifest, indent=1), encoding="utf-8")
-    return summarise(params.strategy_name, stats) | {
+    result = summarise(params.strategy_name, stats) | {
         "config": prepared.verdicts,
         "synthetic_markets": markets.synthetic,
         "manifest": short_manifest(manifest),
     }
+    return result, details
 
 
-def _simulate(backtesting: Any, stages: Stages) -> dict[str, Any]:
+def _simulate(backtesting: Any, config: dict[str, Any], stages: Stages) -> tuple[dict[str, Any], Callable[[], dict[str, Any]]]:
     """The steps of freqtrade's `Backtesting.start()`, without its tables on the terminal."""
     try:
         data, timerange = backtesting.load_bt_data()
@@ -92,7 +100,7 @@ def _simulate(backtesting: Any, stages: Stages) -> dict[str, Any]:
         strategy_files={strategy.get_strategy_name(): strategy.__file__},
     )
     stats: dict[str, Any] = results["strategy"][strategy.get_strategy_name()]
-    return stats
+    return stats, partial(page_details, strategy, stats, data, config)
 
 
 def _store(job: Job, workspace: Workspace) -> list[dict[str, Any]]:
