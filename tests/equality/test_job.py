@@ -47,6 +47,8 @@ def test_artifacts_are_claim_checks_of_what_is_stored(finished: Outcome) -> None
         archive.replace(".zip", ".meta.json"),
         "manifest.json",
         "freqtrade.log",
+        "report.html",
+        "run.json",
     }
     for name, item in artifacts.items():
         stored = finished.stored / name

@@ -81,3 +81,7 @@ def test_the_wheel_holds_the_library_and_its_lua_but_not_the_application(tmp_pat
     assert tops == {"streams", "bridge", "workers"}
     for needed in ("streams/lua/20_run.lua", "streams/py.typed", "bridge/py.typed", "workers/py.typed", "bridge/cli/bridge.py"):
         assert needed in names
+    for folder in ("static", "templates"):
+        files = {f"workers/reports/{folder}/{file.name}" for file in (ROOT / "workers" / "reports" / folder).iterdir()}
+        assert len(files) > 3
+        assert files <= set(names)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from workers.backtesting.compare_params import ComparedRow, CompareParams
+from workers.reports import Kind, publish
 
 if TYPE_CHECKING:
     from workers.job import Job
@@ -17,13 +18,15 @@ def compare(job: Job, params: CompareParams) -> dict[str, Any]:
     """Rank the rows; those that failed come apart, with their errors."""
     job.checkpoint()
     failed = [row for row in params.rows if row.error is not None]
-    return {
+    result: dict[str, Any] = {
         "title": params.title,
         "sort_by": params.sort_by,
         "ranking": [row.model_dump(exclude={"error"}) for row in ranked(params.rows, params.sort_by)],
         "failed": [row.model_dump(include={"task_id", "label", "strategy", "config_diff", "error"}) for row in failed],
         "artifacts": [],
     }
+    result["artifacts"] += publish(job, kind=Kind.COMPARISON, result=result)
+    return result
 
 
 def ranked(rows: Iterable[ComparedRow], sort_by: str) -> list[ComparedRow]:

@@ -6,6 +6,8 @@ freqtrade keeps global state, so a process runs one backtest and ends.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import workers.freqtrade.single_thread  # noqa: F401 - before anything imports numpy  # isort: skip
@@ -15,6 +17,7 @@ from freqtrade.exceptions import OperationalException
 from freqtrade.optimize.optimize_reports import generate_backtest_stats, store_backtest_results
 from freqtrade.util import dt_now
 
+from workers.backtesting.page_details import page_details
 from workers.backtesting.stages import Stages
 from workers.backtesting.summary import summarise
 from workers.freqtrade.applied_params import apply_params, check_names, in_effect
@@ -24,6 +27,7 @@ from workers.freqtrade.manifest import hash_json, short_manifest
 from workers.freqtrade.preparing import load_backtesting, prepare
 from workers.freqtrade.running import FreqtradeRun, freqtrade_run
 from workers.freqtrade.workspace import Workspace
+from workers.reports import Kind, publish
 
 if TYPE_CHECKING:
     from workers.backtesting.params import BacktestParams
@@ -42,13 +46,16 @@ def run(job: Job, params: BacktestParams, settings: FreqAISettings) -> dict[str,
     stages = Stages(job)
     stages.enter("load")
     with freqtrade_run(job, settings) as running:
-        result = _backtest(running, params, stages)
+        result, details = _backtest(running, params, stages)
     result["artifacts"] = _store(job, running.workspace)
+    result |= running.costs()
+    result["artifacts"] += publish(job, kind=Kind.BACKTEST, result=result, details=details)
     stages.report("stats", 1, 1)
-    return result | running.costs()
+    return result
 
 
-def _backtest(running: FreqtradeRun, params: BacktestParams, stages: Stages) -> dict[str, Any]:
+def _backtest(running: FreqtradeRun, params: BacktestParams, stages: Stages) -> tuple[dict[str, Any], Callable[[], dict[str, Any]]]:
+    """The result, and what its page shows beside it."""
     # Without its files the result is worth little, so "none" isn't offered.
     export = "signals" if params.config.get("export") == "signals" else "trades"
     trained = TrainedModel(running, params.strategy_name)
@@ -63,14 +70,14 @@ def _backtest(running: FreqtradeRun, params: BacktestParams, stages: Stages) -> 
             check_names(backtesting.strategylist[0], given)
         check_candles(backtesting)
         trained.check(backtesting)
-        stats = _simulate(backtesting, stages)
+        stats, details = _simulate(backtesting, prepared.merged, stages)
 
     manifest = prepared.manifest(backtesting.strategylist[0], read, markets)
     applied = {} if given is None else in_effect(backtesting.strategylist[0], given)
     if given is not None:
         manifest["params"] = hash_json(given)
     running.workspace.manifest_file.write_text(json.dumps(manifest, indent=1), encoding="utf-8")
-    return {
+    result = {
         **summarise(params.strategy_name, stats),
         **applied,
         "config": prepared.verdicts,
@@ -78,9 +85,10 @@ def _backtest(running: FreqtradeRun, params: BacktestParams, stages: Stages) -> 
         "manifest": short_manifest(manifest),
         **trained.facts(manifest),
     }
+    return result, details
 
 
-def _simulate(backtesting: Any, stages: Stages) -> dict[str, Any]:
+def _simulate(backtesting: Any, config: dict[str, Any], stages: Stages) -> tuple[dict[str, Any], Callable[[], dict[str, Any]]]:
     """The steps of freqtrade's `Backtesting.start()`, without its tables on the terminal."""
     try:
         data, timerange = backtesting.load_bt_data()
@@ -106,7 +114,7 @@ def _simulate(backtesting: Any, stages: Stages) -> dict[str, Any]:
         strategy_files={strategy.get_strategy_name(): strategy.__file__},
     )
     stats: dict[str, Any] = results["strategy"][strategy.get_strategy_name()]
-    return stats
+    return stats, partial(page_details, strategy, stats, data, config)
 
 
 def _store(job: Job, workspace: Workspace) -> list[dict[str, Any]]:

@@ -35,14 +35,14 @@ def summarise(name: str, stats: Mapping[str, Any]) -> dict[str, Any]:
         **{key: json_safe(stats.get(key)) for key in (*NUMBERS, *TEXTS)},
         "backtest_start": _moment(stats["backtest_start_ts"]),
         "backtest_end": _moment(stats["backtest_end_ts"]),
-        "best_pair": _row("pair", stats.get("best_pair")),
-        "worst_pair": _row("pair", stats.get("worst_pair")),
-        "pairs": [_row("pair", row) for row in stats["results_per_pair"] if row["key"] != "TOTAL"],
-        "exit_reasons": [_row("exit_reason", row) for row in stats["exit_reason_summary"] if row["key"] != "TOTAL"],
+        "best_pair": row_of("pair", stats.get("best_pair")),
+        "worst_pair": row_of("pair", stats.get("worst_pair")),
+        "pairs": [row_of("pair", row) for row in stats["results_per_pair"] if row["key"] != "TOTAL"],
+        "exit_reasons": [row_of("exit_reason", row) for row in stats["exit_reason_summary"] if row["key"] != "TOTAL"],
     }
 
 
-def _row(label: str, row: Mapping[str, Any] | None) -> dict[str, Any] | None:
+def row_of(label: str, row: Mapping[str, Any] | None) -> dict[str, Any] | None:
     return None if row is None else {label: json_safe(row["key"]), **{key: json_safe(row.get(key)) for key in ROW}}
 
 

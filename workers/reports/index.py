@@ -1,0 +1,99 @@
+"""`index.html` at the root of the artifact store: every run whose folder is there.
+
+It is made anew after each run, from the rows of the run before (`index.cache.json`) and the records that are new: reading two thousand files would take longer
+than many a backtest. The cache is only that; without it, all records are read again.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from pydantic import ValidationError
+
+from workers.errors import DataMissing
+from workers.reports.index_page import index_page
+from workers.reports.record import RECORD, RunRecord
+
+if TYPE_CHECKING:
+    from workers.artifacts import ArtifactStore
+
+logger = logging.getLogger(__name__)
+
+INDEX, CACHE, LOCK = "index.html", "index.cache.json", ".index.lock"
+CACHE_VERSION = 1
+MOST_RECORD_BYTES = 256 << 10
+
+
+def refresh(store: ArtifactStore, *, changed: Collection[str] = (), from_scratch: bool = False) -> str:
+    """Bring the index up to date, and return its address.
+
+    Args:
+        store: of the artifacts.
+        changed: folders whose record is new; a store that isn't local can't tell cheaply.
+        from_scratch: read each record again.
+    """
+    with _alone(store):
+        rows = _rows(store, {} if from_scratch else _cached(store), changed)
+        store.write(CACHE, orjson.dumps({"version": CACHE_VERSION, "rows": rows}))
+        return store.write(INDEX, index_page({folder: row["record"] for folder, row in rows.items()}))
+
+
+def _rows(store: ArtifactStore, cached: dict[str, Any], changed: Collection[str]) -> dict[str, Any]:
+    rows = {}
+    for folder in sorted(store.folders()):
+        stamp = _stamp(store, folder)
+        known = cached.get(folder)
+        if known is not None and folder not in changed and known["stamp"] == stamp:
+            rows[folder] = known
+        elif (record := read_record(store, folder)) is not None:
+            rows[folder] = {"stamp": stamp, "record": record.model_dump(mode="json")}
+    return rows
+
+
+def read_record(store: ArtifactStore, folder: str) -> RunRecord | None:
+    """The record of one folder; None when there is none, or none that can be trusted to be one."""
+    try:
+        return RunRecord.model_validate_json(store.read(f"{folder}/{RECORD}", most_bytes=MOST_RECORD_BYTES))
+    except DataMissing:  # a job that failed, or runs
+        return None
+    except (ValidationError, ValueError) as exc:
+        logger.warning("the index leaves out %s/%s, which is no record of a run: %s", folder, RECORD, type(exc).__name__)
+        return None
+
+
+def _cached(store: ArtifactStore) -> dict[str, Any]:
+    """The rows by folder. A cache that isn't ours, or was cut, is none."""
+    try:
+        cache = orjson.loads(store.read(CACHE))
+        rows = cache["rows"] if cache["version"] == CACHE_VERSION else {}
+        return {folder: row for folder, row in rows.items() if isinstance(row["record"], dict) and "stamp" in row}
+    except (DataMissing, orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
+        return {}
+
+
+def _stamp(store: ArtifactStore, folder: str) -> list[int] | None:
+    """Changes when the record does; None where asking is a request each."""
+    if store.local_path is None:
+        return None
+    try:
+        stat = (store.local_path / folder / RECORD).stat()
+    except OSError:
+        return None
+    return [stat.st_mtime_ns, stat.st_size]
+
+
+@contextmanager
+def _alone(store: ArtifactStore) -> Iterator[None]:
+    """One process at a time where the store is local. Elsewhere two may write at once; the next run brings in what one of them missed."""
+    if store.local_path is None:
+        yield
+        return
+    store.local_path.mkdir(parents=True, exist_ok=True)
+    with (store.local_path / LOCK).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
