@@ -77,10 +77,41 @@ class ArtifactStore:
             raise BadRequest(f"artifact: {artifact.uri} is not the file that was stored: its size or sha256 differs")
         return aside.replace(target)
 
+    def read(self, name: str, *, most_bytes: int | None = None) -> bytes:
+        """A small file by its path below the store.
+
+        Raises:
+            DataMissing: it isn't there.
+            ValueError: it holds more than `most_bytes`.
+        """
+        try:
+            with self.fs.open(self._path(name), "rb") as source:
+                content: bytes = source.read(-1 if most_bytes is None else most_bytes + 1)
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+            raise DataMissing(f"artifact: no file {self.url}/{name}") from None
+        if most_bytes is not None and len(content) > most_bytes:
+            raise ValueError(f"{name} holds more than {most_bytes} bytes")
+        return content
+
+    def write(self, name: str, content: bytes) -> str:
+        """Put a file that is no job's, such as the index, and return its URI: written aside, then renamed."""
+        target = self._path(name)
+        self.fs.makedirs(target.rsplit("/", 1)[0], exist_ok=True)
+        with self.fs.open(f"{target}.part", "wb") as sink:
+            sink.write(content)
+        self.fs.mv(f"{target}.part", target)
+        return f"{self.url}/{name}"
+
     def folders(self) -> set[str]:
         """The job folders that are there."""
+        return self.names()
+
+    def names(self, folder: str = "") -> set[str]:
+        """What is in a folder of the store."""
+        place = self._path(folder)
+        self.fs.invalidate_cache(place)  # other workers write here too
         try:
-            return {str(path).rstrip("/").rsplit("/", 1)[-1] for path in self.fs.ls(self.root, detail=False)}
+            return {str(path).rstrip("/").rsplit("/", 1)[-1] for path in self.fs.ls(place, detail=False)}
         except FileNotFoundError:
             return set()
 
@@ -91,6 +122,11 @@ class ArtifactStore:
     def remove(self, folder: str) -> None:
         """Remove a job folder with all that is in it."""
         self.fs.rm(f"{self.root.rstrip('/')}/{folder}", recursive=True)
+
+    def _path(self, name: str) -> str:
+        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+            raise ValueError(f"the name of a stored file is a path below the store, not {name!r}")
+        return f"{self.root.rstrip('/')}/{name}".rstrip("/")
 
     @property
     def local_path(self) -> Path | None:
