@@ -13,8 +13,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from celery import Signature
+from celery import Signature, chain
 
+from bridge import StreamTask
 from bridge.celery_internals.backends import is_redis
 from bridge.chord_parts import CHORD_PART, TolerantChord
 from bridge.connection import Connection
@@ -22,7 +23,11 @@ from bridge.dispatch import LANE
 from bridge.errors import BadPayload
 from tasks.backtesting import compare_task, run_backtest_task
 from tasks.celery import app
+from tasks.follow_up import backtest_trained_task, validate_hyperopt_task
+from tasks.freqai import train_freqai_model_task
 from tasks.grid import MOST, PAIRS, Member, members
+from tasks.hyperopt import run_hyperopt_task
+from tasks.windows import windows
 from workers.errors import BadRequest
 
 BULK: Final = "bulk"
@@ -85,6 +90,94 @@ def sweep(
     names = [strategy] if isinstance(strategy, str) else strategy
     found = members(names, config, varied, most=most)
     return _ranked(found, title=title or f"Sweep of {', '.join(names)}", sort_by=sort_by, lane=BULK, reuse=reuse)
+
+
+def walk_forward(
+    strategy: str,
+    config: Mapping[str, Any],
+    *,
+    train_days: int,
+    validate_days: int,
+    step_days: int | None = None,
+    title: str = "",
+    sort_by: str = "profit_total",
+    most: int = MOST,
+) -> Signature:
+    """Optimise a strategy on one part of the past and backtest it on the part after that, window after window; and rank the windows.
+
+    (A FreqAI strategy needs no such thing: freqtrade trains it window by window within one backtest.)
+
+    Args:
+        strategy: a class name.
+        config: freqtrade's, with what a hyperopt needs (`hyperopt_loss`, `epochs`, `spaces`), and the `timerange` to divide, with both ends.
+        train_days: length of the part to optimise on.
+        validate_days: length of the part to validate on.
+        step_days: from one window to the next; by default `validate_days`, so that each day is validated once.
+        title: of the report.
+        sort_by: a number of the rows (`RankedBy`), the best first.
+        most: how many windows it may be.
+
+    Raises:
+        BadRequest: names what can't be run, and why; nothing was sent.
+    """
+    found = windows(str(config.get("timerange", "")), train_days=train_days, validate_days=validate_days, step_days=step_days)
+    if len(found) > most:
+        raise BadRequest(f"a walk-forward test of {len(found):,} windows: at most {most:,}; most={len(found)} sends them all the same")
+    body = ranking(title=title or f"Walk-forward test of {strategy}", sort_by=sort_by)
+    checked = _checked([Member(strategy, {**config, "timerange": each.validate}, {"timerange": each.validate}) for each in found])
+    parts = [
+        _optimised({**config, "timerange": window.train}, _part(validate_hyperopt_task.s(strategy, each.config), each, BULK))
+        for window, each in zip(found, checked, strict=True)
+    ]
+    return TolerantChord(parts, body)
+
+
+def hyperopt_then_validate(strategy: str, config: Mapping[str, Any], validate_timerange: str) -> Signature:
+    """Optimise a strategy, then backtest it with the best parameters on a timerange that the hyperopt didn't see.
+
+    Args:
+        strategy: a class name.
+        config: freqtrade's, with what a hyperopt needs (`hyperopt_loss`, `epochs`, `spaces`) and the `timerange` to optimise on.
+        validate_timerange: of the backtest.
+
+    Raises:
+        BadRequest: names what can't be run, and why; nothing was sent.
+    """
+    (member,) = _checked([Member(strategy, {**config, "timerange": validate_timerange})])
+    return _optimised(config, validate_hyperopt_task.s(strategy, member.config))
+
+
+def train_then_backtest(strategy: str, model_name: str, config: Mapping[str, Any]) -> Signature:
+    """Train a FreqAI model on each window of a timerange, then backtest with it.
+
+    Args:
+        strategy: a class name.
+        model_name: FreqAI's model class, such as LightGBMRegressor.
+        config: freqtrade's, for both, with its `freqai`.
+
+    Raises:
+        BadRequest: names what can't be run, and why; nothing was sent.
+    """
+    (member,) = _checked([Member(strategy, dict(config))])
+    training = _sendable(train_freqai_model_task, strategy, model_name, config)
+    return chain(training, backtest_trained_task.s(strategy, member.config))
+
+
+def _optimised(config: Mapping[str, Any], then: Signature) -> Signature:
+    return chain(_sendable(run_hyperopt_task, then.args[0], config), then)
+
+
+def _sendable(task: StreamTask, *args: Any) -> Signature:
+    """The signature of a task, with the config that may be sent.
+
+    Raises:
+        BadRequest: it can't be sent.
+    """
+    try:
+        payload = task.payload(*args)
+    except BadPayload as exc:
+        raise BadRequest(str(exc)) from None
+    return task.s(*args[:-1], dict(payload.config))
 
 
 def _ranked(found: Sequence[Member], *, title: str, sort_by: str, lane: str | None, reuse: bool) -> Signature:

@@ -11,8 +11,9 @@ from celery.exceptions import TaskRevokedError
 from bridge import RemoteError
 from streams.bus.topology import SERVICES, Service
 from tasks.backtesting import compare_task, run_backtest_task
+from tasks.follow_up import backtest_trained_task, validate_hyperopt_task
 from tasks.ranking import NUMBERS
-from tasks.research import compare_strategies, sweep
+from tasks.research import compare_strategies, hyperopt_then_validate, sweep, train_then_backtest, walk_forward
 from workers.errors import BadRequest
 
 CONFIG: dict[str, Any] = {"stake_currency": "USDT", "exchange": {"name": "binance", "pair_whitelist": ["BTC/USDT"]}}
@@ -104,3 +105,54 @@ def test_a_sweep_of_a_thousand_fits_into_one_message() -> None:
         RESULT | dict.fromkeys(NUMBERS, -0.12345678901234567) | {"total_trades": 1_000},
     )
     assert len(compare_task.payload([row] * 1_000).model_dump_json()) < 1 << 20
+
+
+HYPEROPT: dict[str, Any] = {"hyperopt_loss": "OnlyProfitHyperOptLoss", "epochs": 5, "spaces": ["buy"]}
+ARTIFACT = {"name": "best_params.json", "uri": "file:///a/t/best_params.json", "size": 10, "sha256": "0" * 64, "media_type": "application/json"}
+
+
+def test_a_walk_forward_test_optimises_before_each_part_that_it_validates() -> None:
+    canvas = walk_forward("A", CONFIG | HYPEROPT | {"timerange": "20260101-20260201"}, train_days=10, validate_days=7)
+    pairs = [[task.args[-1]["timerange"] for task in part.tasks] for part in canvas.tasks]
+    assert pairs == [
+        ["20260101-20260111", "20260111-20260118"],
+        ["20260108-20260118", "20260118-20260125"],
+        ["20260115-20260125", "20260125-20260201"],
+    ]
+    first, second = canvas.tasks[0].tasks
+    assert (first.task, first.args[1]["epochs"]) == ("tasks.hyperopt.run_hyperopt_task", 5)
+    assert second.options["headers"]["chord_part"]["config_diff"] == {"timerange": "20260111-20260118"}
+    with pytest.raises(BadRequest, match="3 windows: at most 2; most=3"):
+        walk_forward("A", CONFIG | HYPEROPT | {"timerange": "20260101-20260201"}, train_days=10, validate_days=7, most=2)
+
+
+def test_the_best_parameters_are_applied_out_of_sample() -> None:
+    canvas = hyperopt_then_validate("A", CONFIG | HYPEROPT | {"timerange": "20260101-20260111"}, "20260111-20260118")
+    assert [task.args[-1]["timerange"] for task in canvas.tasks] == ["20260101-20260111", "20260111-20260118"]
+    payload = validate_hyperopt_task.payload({"artifacts": [ARTIFACT]}, *canvas.tasks[1].args)
+    assert payload.params.uri == ARTIFACT["uri"]
+    with pytest.raises(BadRequest, match=r"it left no best_params.json"):
+        validate_hyperopt_task.payload({"artifacts": []}, *canvas.tasks[1].args)
+
+
+def test_a_training_is_followed_by_a_backtest_with_its_model() -> None:
+    canvas = train_then_backtest("A", "LightGBMRegressor", CONFIG | {"freqai": {"enabled": True}, "telegram": {"chat_id": "4711"}})
+    assert canvas.tasks[0].args[:2] == ("A", "LightGBMRegressor")
+    assert "4711" not in json.dumps(canvas)
+    payload = backtest_trained_task.payload({"model_artifact": ARTIFACT}, *canvas.tasks[1].args)
+    assert payload.config["freqai"] == {"enabled": True, "model": ARTIFACT}
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: hyperopt_then_validate("../A", CONFIG, "20260111-20260118"),
+        lambda: hyperopt_then_validate("A", {**CONFIG, "exchange": {"key": "hunter2"}}, "20260111-20260118"),
+        lambda: train_then_backtest("A", "../Model", CONFIG),
+        lambda: walk_forward("A", CONFIG, train_days=1, validate_days=1),
+    ],
+)
+def test_a_chain_that_cannot_be_sent_is_told_before_its_first_task(call: Any) -> None:
+    with pytest.raises(BadRequest) as told:
+        call()
+    assert "hunter2" not in str(told.value)
