@@ -15,10 +15,12 @@ import contextvars
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Final, Literal, NoReturn
 
+from celery import states
 from pydantic import ValidationError
 
 from bridge import outcome
 from bridge.celery_internals.dispatching import PutOff, SentBack, TwoPhaseTask, caller_of_current_task
+from bridge.chord_parts import CHORD_PART, told_error
 from bridge.connection import Connection
 from bridge.dispatch import LANE, dispatch, ended_before_dispatch, was_dispatched
 from bridge.eager import run_here
@@ -75,7 +77,8 @@ class StreamTask(TwoPhaseTask):
         cls.run = _run_of(build)  # type: ignore[method-assign]
 
     def apply_async(self, args: Sequence[Any] | None = None, kwargs: Mapping[str, Any] | None = None, *more: Any, **options: Any) -> Any:
-        """As Celery's, with `lane=`: which of the service's lanes the job waits in. A retry keeps it, as a header of the message.
+        """As Celery's, with `lane=`: which of the service's lanes the job waits in; and `chord_part={...}`: as part of a chord it may fail without failing
+        that, see `bridge.chord_parts`. A retry keeps both, as headers of the message.
 
         Raises:
             UnknownLane: the service has no such lane; nothing was sent.
@@ -83,9 +86,24 @@ class StreamTask(TwoPhaseTask):
         headers = dict(options.pop("headers", None) or {})
         if lane := options.pop(LANE, None):
             headers[LANE] = lane
+        if (part := options.pop(CHORD_PART, None)) is not None:
+            headers[CHORD_PART] = part
         if wanted := headers.get(LANE) or self.lane:
             Connection.of(self.app).service(self.service).command_stream(wanted)
         return super().apply_async(args, kwargs, *more, headers=headers or None, **options)
+
+    def chord_part(self, told: dict[str, Any], task_id: str, state: str, outcome: Any) -> Any:
+        """What the body of a chord gets of a part that was sent with `chord_part`: plain JSON.
+
+        Args:
+            told: what it was sent with.
+            task_id: of the part.
+            state: SUCCESS, FAILURE or REVOKED.
+            outcome: the result, or the error.
+        """
+        if state == states.SUCCESS:
+            return outcome
+        return told | {"task_id": task_id, "state": state, "error": told_error(state, outcome)}
 
     def run(self, *args: Any, **kwargs: Any) -> Any:
         """What Celery's tracer and a direct call run: the known outcome, or else the job itself, here and now."""

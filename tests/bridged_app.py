@@ -132,6 +132,12 @@ def total(values: list[dict[str, Any]]) -> int:
     return sum(int(value["value"]) for value in values)
 
 
+@app.task(name="lab.gather")
+def gather(values: list[Any]) -> list[Any]:
+    """An ordinary task: what a chord's body gets."""
+    return values
+
+
 @app.task(name="lab.promote_due")
 def promote_due() -> int:
     """Beat's part."""

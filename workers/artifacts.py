@@ -96,7 +96,7 @@ class ArtifactStore:
     def write(self, name: str, content: bytes) -> str:
         """Put a file that is no job's, such as the index, and return its URI: written aside, then renamed."""
         target = self._path(name)
-        self.fs.makedirs(self.root, exist_ok=True)
+        self.fs.makedirs(target.rsplit("/", 1)[0], exist_ok=True)
         with self.fs.open(f"{target}.part", "wb") as sink:
             sink.write(content)
         self.fs.mv(f"{target}.part", target)
@@ -104,12 +104,17 @@ class ArtifactStore:
 
     def folders(self) -> set[str]:
         """The job folders that are there."""
-        self.fs.invalidate_cache(self.root)  # other workers write here too
+        return self.names(kind="directory")
+
+    def names(self, folder: str = "", *, kind: str | None = None) -> set[str]:
+        """What is in a folder of the store; `kind` may be `file` or `directory`."""
+        place = self._path(folder)
+        self.fs.invalidate_cache(place)  # other workers write here too
         try:
-            entries = self.fs.ls(self.root, detail=True)
+            entries = self.fs.ls(place, detail=True)
         except FileNotFoundError:
             return set()
-        return {str(entry["name"]).rstrip("/").rsplit("/", 1)[-1] for entry in entries if entry["type"] == "directory"}
+        return {str(entry["name"]).rstrip("/").rsplit("/", 1)[-1] for entry in entries if kind in {None, entry["type"]}}
 
     def size(self, folder: str) -> int:
         """Bytes of a job folder's files."""
@@ -122,7 +127,7 @@ class ArtifactStore:
     def _path(self, name: str) -> str:
         if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
             raise ValueError(f"the name of a stored file is a path below the store, not {name!r}")
-        return f"{self.root.rstrip('/')}/{name}"
+        return f"{self.root.rstrip('/')}/{name}".rstrip("/")
 
     @property
     def local_path(self) -> Path | None:

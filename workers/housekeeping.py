@@ -18,6 +18,7 @@ from streams.bus.topology import Service
 from workers.artifacts import ArtifactStore
 from workers.job_records import JobRecord, JobRecords
 from workers.retention import Folder, to_remove
+from workers.reuse import forget_gone
 from workers.settings import WorkerSettings
 
 logger = logging.getLogger(__name__)
@@ -85,6 +86,8 @@ class Housekeeping:
         chosen = to_remove(folders, now=time.time(), keep_days=settings.artifacts_keep_days, keep_bytes=_bytes(settings.artifacts_keep_gb))
         for folder in chosen:
             store.remove(folder.name)
+        if chosen:
+            forget_gone(store)
         return len(chosen)
 
     def _forget(self, store: ArtifactStore, records: dict[str, JobRecord], ended: set[str]) -> None:

@@ -19,6 +19,7 @@ from celery.exceptions import ImproperlyConfigured
 
 from bridge import identity
 from bridge.celery_internals.servers import Interrupted, is_server_away, redis_of_backend
+from bridge.chord_parts import part_of
 from bridge.remote_errors import remote_traceback
 from bridge.stored_states import MarkedStates, RedisStates, StoredStates, stop_when_overtaken
 
@@ -147,6 +148,7 @@ class _RedisFence(_Fence):
         return RedisStates(self.connection).put(self, run, state, value)
 
     def on_chord_part_return(self, request: Any, state: str, result: Any, **kwargs: Any) -> Any:
+        state, result = part_of(self.connection.app, request, state, result)
         with identity.completing_chord(str(request.group)):
             super().on_chord_part_return(request, state, result, **kwargs)  # type: ignore[misc]
         run = identity.current_run()

@@ -93,6 +93,10 @@ NAMES: Final = (
     Name("celery.bin.base", "LOG_LEVEL"),
     # Small functions that nobody documents.
     Name("celery.result", "result_from_tuple", ("r", "app")),
+    # A chord whose parts may fail.
+    Name("celery", "chord.run"),
+    Name("celery.result", "GroupResult.maybe_throw", ("callback", "propagate")),
+    Name("celery.result", "AsyncResult._maybe_reraise_parent_error"),
     Name("celery.utils.functional", "maybe_list"),
     Name("celery.utils.nodenames", "default_nodename"),
     Name("celery.utils.nodenames", "host_format"),

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from celery import chord
+from celery import chain, chord
 from celery.exceptions import ChordError, TaskRevokedError
 
+from bridge.chord_parts import TolerantChord
 from tests.acceptance.stack import GONE_SECONDS, Stack, is_gone
 from tests.waiting import wait_until
 
@@ -59,3 +60,31 @@ def test_a_revoked_part_fails_its_chord(stack: Stack) -> None:
         stack.get(body)
     wait_until(lambda: stack.state(body) == "FAILURE")
     assert isinstance(body.result, ChordError)
+
+
+def test_parts_that_may_fail_keep_their_states_and_their_chord_goes_on(stack: Stack) -> None:
+    parts = [
+        stack.task("echo", value=1),
+        stack.task("fail", message="no"),
+        stack.task("sleep", seconds=60),
+        stack.task("echo", value=1).set(headers={"lane": "none"}),
+        chain(stack.task("fail", message="its head"), stack.task("echo", value=1)),
+        chain(stack.task("echo", value=1), stack.task("echo", value=2)),
+    ]
+    for number, part in enumerate(parts):
+        last = part.tasks[-1] if "tasks" in part.kwargs else part
+        last.set(headers={**last.options.get("headers", {}), "chord_part": {"number": number}})
+    body = TolerantChord(parts, stack.caller.signature("lab.gather"), app=stack.caller).apply_async()
+    running = body.parent.results[2]
+    stack.wait_for_run(running)
+    running.revoke(terminate=True)
+    whole, *failed, last = stack.get(body)
+    assert (whole, last) == ({"value": 1}, {"value": 2})
+    assert [(part["number"], part["state"], part["error"]["type"]) for part in failed] == [
+        (1, "FAILURE", "HandlerError"),
+        (2, "REVOKED", "TaskRevokedError"),
+        (3, "FAILURE", "UnknownLane"),
+        (4, "FAILURE", "HandlerError"),
+    ]
+    assert [part["task_id"] for part in failed] == [part.id for part in body.parent.results[1:5]]
+    assert [stack.state(part) for part in body.parent.results] == ["SUCCESS", "FAILURE", "REVOKED", "FAILURE", "FAILURE", "SUCCESS"]

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import workers.freqtrade.single_thread  # noqa: F401 - before anything imports numpy  # isort: skip
 
@@ -18,13 +19,14 @@ from freqtrade.optimize.optimize_reports import generate_backtest_stats, store_b
 from freqtrade.util import dt_now
 
 from workers.backtesting.page_details import page_details
+from workers.backtesting.repeating import Repeat
 from workers.backtesting.stages import Stages
 from workers.backtesting.summary import summarise
-from workers.freqtrade.applied_params import apply_params, check_names, in_effect
+from workers.freqtrade.applied_params import Params, apply_params, check_names, in_effect
 from workers.freqtrade.candles import candle_files_read, check_candles, no_candles_in_range
 from workers.freqtrade.freqai.trained_model import TrainedModel
 from workers.freqtrade.manifest import hash_json, short_manifest
-from workers.freqtrade.preparing import load_backtesting, prepare
+from workers.freqtrade.preparing import Prepared, load_backtesting, prepare
 from workers.freqtrade.running import FreqtradeRun, freqtrade_run
 from workers.freqtrade.workspace import Workspace
 from workers.reports import Kind, publish
@@ -46,23 +48,44 @@ def run(job: Job, params: BacktestParams, settings: FreqAISettings) -> dict[str,
     stages = Stages(job)
     stages.enter("load")
     with freqtrade_run(job, settings) as running:
-        result, details = _backtest(running, params, stages)
+        planned = _Planned.of(running, params)
+        if params.reuse and (stored := planned.repeat.stored()) is not None:
+            stages.report("stats", 1, 1, "reused")
+            return stored | running.costs()
+        result, details = _backtest(planned, stages)
     result["artifacts"] = _store(job, running.workspace)
     result |= running.costs()
     result["artifacts"] += publish(job, kind=Kind.BACKTEST, result=result, details=details)
+    planned.repeat.remember(result)
     stages.report("stats", 1, 1)
     return result
 
 
-def _backtest(running: FreqtradeRun, params: BacktestParams, stages: Stages) -> tuple[dict[str, Any], Callable[[], dict[str, Any]]]:
-    """The result, and what its page shows beside it."""
-    # Without its files the result is worth little, so "none" isn't offered.
-    export = "signals" if params.config.get("export") == "signals" else "trades"
-    trained = TrainedModel(running, params.strategy_name)
-    arguments = {"export": export, "backtest_cache": "none"}
-    prepared = prepare(running, params.strategy_name, params.config, arguments=arguments, amend=trained.amend)
-    given = None if params.params is None else apply_params(running, prepared, params.params)
+@dataclass(frozen=True, slots=True)
+class _Planned:
+    """A call that may run: all that it names is there."""
 
+    running: FreqtradeRun
+    prepared: Prepared
+    trained: TrainedModel
+    given: Params | None
+    """A hyperopt's parameters."""
+    repeat: Repeat
+
+    @classmethod
+    def of(cls, running: FreqtradeRun, params: BacktestParams) -> Self:
+        # Without its files the result is worth little, so "none" isn't offered.
+        export = "signals" if params.config.get("export") == "signals" else "trades"
+        trained = TrainedModel(running, params.strategy_name)
+        arguments = {"export": export, "backtest_cache": "none"}
+        prepared = prepare(running, params.strategy_name, params.config, arguments=arguments, amend=trained.amend)
+        given = None if params.params is None else apply_params(running, prepared, params.params)
+        return cls(running, prepared, trained, given, Repeat(running, prepared, given))
+
+
+def _backtest(planned: _Planned, stages: Stages) -> tuple[dict[str, Any], Callable[[], dict[str, Any]]]:
+    """The result, and what its page shows beside it."""
+    running, prepared, trained, given = planned.running, planned.prepared, planned.trained, planned.given
     with candle_files_read() as read, trained.predicting():
         backtesting, markets = load_backtesting(prepared, running.settings, on_progress=stages.on_progress)
         running.job.on_cancel(lambda: setattr(backtesting, "abort", True))
@@ -72,13 +95,14 @@ def _backtest(running: FreqtradeRun, params: BacktestParams, stages: Stages) -> 
         trained.check(backtesting)
         stats, details = _simulate(backtesting, prepared.merged, stages)
 
+    planned.repeat.has_read(backtesting.strategylist[0], read)
     manifest = prepared.manifest(backtesting.strategylist[0], read, markets)
     applied = {} if given is None else in_effect(backtesting.strategylist[0], given)
     if given is not None:
         manifest["params"] = hash_json(given)
     running.workspace.manifest_file.write_text(json.dumps(manifest, indent=1), encoding="utf-8")
     result = {
-        **summarise(params.strategy_name, stats),
+        **summarise(prepared.strategy_name, stats),
         **applied,
         "config": prepared.verdicts,
         "synthetic_markets": markets.synthetic,

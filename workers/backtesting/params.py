@@ -18,3 +18,5 @@ class BacktestParams(BaseModel):
     """freqtrade's config, judged key by key by the worker (`config_policy`)."""
     params: Artifact | None = None
     """`best_params.json` of a hyperopt of this strategy, in place of a `<Strategy>.json` beside it."""
+    reuse: bool = False
+    """The stored result of the same backtest will do, when everything that it read is what it was (`repeating`)."""

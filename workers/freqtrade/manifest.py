@@ -41,7 +41,7 @@ def build_manifest(
     """
     files = {_relative(file, [datadir]): hash_file(file) for file in sorted(candles)}
     return {
-        "code": {_relative(file, code_folders): hash_file(file) for file in sorted(_code_files(strategy, others, code_folders))},
+        "code": {_relative(file, code_folders): hash_file(file) for file in sorted(code_files(strategy, others, code_folders))},
         "config": hash_json(config),
         "candles": {"count": len(files), "sha256": hash_json(files), "files": files},
         "markets": {"sha256": hash_json(markets.markets), "synthetic": markets.synthetic, "file": markets.file.name if markets.file else None},
@@ -65,7 +65,7 @@ def hash_json(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":"), default=str).encode()).hexdigest()
 
 
-def _code_files(strategy: Any, others: Iterable[Any], folders: list[Path]) -> set[Path]:
+def code_files(strategy: Any, others: Iterable[Any], folders: list[Path]) -> set[Path]:
     """The strategy's own file, which freqtrade loads without naming it in `sys.modules`, its parameters, and all it imported from the folders."""
     loaded = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
     loaded += [getattr(type(item), "__file__", None) for item in (strategy, getattr(strategy, "freqai", None), *others)]
