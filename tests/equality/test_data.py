@@ -32,7 +32,9 @@ def rows(result: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {row["file"]: row for row in result["files"]}
 
 
-@pytest.mark.parametrize(("trading_mode", "pairs"), [("spot", ("BTC/USDT", "ETH/USDT")), ("futures", ("BTC/USDT:USDT",))])
+@pytest.mark.parametrize(
+    ("trading_mode", "pairs"), [pytest.param("spot", ("BTC/USDT", "ETH/USDT"), marks=pytest.mark.slow), ("futures", ("BTC/USDT:USDT",))]
+)
 def test_files_are_those_of_freqtrades_own_command(data_jobs: DataJobs, tmp_path: Path, trading_mode: str, pairs: tuple[str, ...]) -> None:
     outcome = data_jobs.download(*pairs, timeframes=("5m", "1h"), timerange=TIMERANGE, trading_mode=trading_mode)
     assert outcome.error == {}
@@ -133,7 +135,7 @@ def test_a_second_download_waits_and_can_be_cancelled_meanwhile(data_jobs: DataJ
 
 
 READER = """
-import sys
+import sys, time
 from pathlib import Path
 from pyarrow import feather
 file, reads, longest = Path(sys.argv[1]), 0, 0
@@ -142,6 +144,7 @@ while not Path(sys.argv[2]).exists():
     length = len(feather.read_table(file, memory_map=False))
     assert length >= longest, f"{length} candles, and {longest} before"
     reads, longest = reads + 1, length
+    time.sleep(0.003)
 print(reads, longest)
 """
 
@@ -236,3 +239,20 @@ def _holder(lock: Path) -> int:
         if "FLOCK" in fields and fields[5].endswith(f":{inode}"):
             return int(fields[4])
     raise AssertionError("nobody holds the lock")
+
+
+@pytest.mark.slow
+def test_the_terminal_lists_candles_and_saves_markets(data_jobs: DataJobs) -> None:
+    data_jobs.exchange.gaps.append(Gap("BTCUSDT", JAN_11_MS, JAN_11_MS + 3 * HOUR_MS))
+    assert data_jobs.download("BTC/USDT", timerange=TIMERANGE).error == {}
+
+    def data(*arguments: str) -> str:
+        command = [sys.executable, "-m", "workers", "data", *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, env=environment() | data_jobs.environment, check=False, cwd=ROOT)
+        return done.stdout + done.stderr
+
+    assert "3 candles after 2024-01-10 23:00" in data("list")
+    assert data("markets", "refresh") == f"10 markets in {data_jobs.user_data / 'markets' / 'binance-spot.json'}\n"
+    assert "binance" in data("markets", "show")
+    data_jobs.exchange.down = True
+    assert data("markets", "refresh").startswith("Error: binance: ExchangeNotAvailable")
