@@ -125,7 +125,7 @@ class DataJobs:
         others = dict.fromkeys(("FREQTRADE_STRATEGIES", "FREQTRADE_DATADIR", "FREQTRADE_MARKETS"), "")
         return others | {"FREQTRADE_USER_DATA": str(self.user_data), "FREQTRADE_CONFIG": str(self.config_file)}
 
-    def run(self, type_: str, *, cancel_after: float | None = None, **data: Any) -> Outcome:
+    def run(self, type_: str, *, cancel_after: float | None = None, cancel_at: int | None = None, **data: Any) -> Outcome:
         self.count += 1
         store = self.folder / "artifacts"
         outcome = Outcome(self.folder / f"job{self.count}", store / f"job{self.count}")
@@ -136,7 +136,7 @@ class DataJobs:
             "artifacts": str(store),
             "data": data,
         }
-        spec |= {"environment": self.environment, "cancel_after": cancel_after} | dict.fromkeys(("cancel_at", "soft_limit_at", "kill_at"))
+        spec |= {"environment": self.environment, "cancel_after": cancel_after, "cancel_at": cancel_at, "soft_limit_at": None, "kill_at": None}
         return _ask(self.server, outcome, spec)
 
     def download(self, *pairs: str, timeframes: tuple[str, ...] = ("1h",), **data: Any) -> Outcome:

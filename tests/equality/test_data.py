@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from examples.exchange_stand_in import Gap
-from tests.equality.conftest import ROOT, DataJobs, environment
+from tests.equality.conftest import ROOT, STRATEGIES, Backtests, DataJobs, call_config, environment
 from tests.waiting import wait_until
 
 TIMERANGE = "20240110-20240112"
@@ -118,10 +118,40 @@ def test_what_freqtrade_only_logs_is_an_error(data_jobs: DataJobs) -> None:
 @pytest.mark.parametrize("type_", ["data.download", "data.refresh_markets"])
 def test_a_request_that_waits_is_broken_off_by_a_cancellation(data_jobs: DataJobs, type_: str) -> None:
     data_jobs.exchange.delay_s = 8
-    asked = {"pairs": ["BTC/USDT"], "timeframes": ["1h"]} if type_ == "data.download" else {}
+    asked: dict[str, Any] = {"pairs": ["BTC/USDT"], "timeframes": ["1h"]} if type_ == "data.download" else {}
     outcome = data_jobs.run(type_, cancel_after=0.5, **asked)
     assert outcome.error["type"] == "JobCancelled"
     assert outcome.seconds < 3
+
+
+def test_a_cancelled_download_keeps_the_files_that_are_whole(data_jobs: DataJobs) -> None:
+    outcome = data_jobs.download("BTC/USDT", "ETH/USDT", "SOL/USDT", timerange=TIMERANGE, cancel_at=2)
+    assert outcome.error["type"] == "JobCancelled"
+    assert set(hashes(data_jobs.datadir)) == {"BTC_USDT-1h.feather", "ETH_USDT-1h.feather"}
+    assert not (data_jobs.datadir / ".download").exists()
+
+
+def test_a_file_with_a_name_that_freqtrade_does_not_know_is_told(data_jobs: DataJobs) -> None:
+    data_jobs.datadir.mkdir(parents=True)
+    (data_jobs.datadir / "BTC_USDT-1h-old.feather").touch()
+    error = data_jobs.run("data.list").error
+    assert error["type"] == "JobFailure"
+    assert f"{data_jobs.datadir} holds a file whose name isn't freqtrade's" in error["message"]
+
+
+def test_downloaded_futures_are_backtested_with_their_fees(data_jobs: DataJobs, backtests: Backtests) -> None:
+    asked: dict[str, Any] = {"trading_mode": "futures", "pairs": ["BTC/USDT:USDT"], "timeframes": ["15m"], "timerange": "20240110-20240125"}
+    assert data_jobs.run("data.download", **asked).error == {}
+    assert data_jobs.run("data.refresh_markets", trading_mode="futures").result["pairs_with_leverage_tiers"] > 0
+    backtests.datadir, backtests.markets = data_jobs.datadir, data_jobs.user_data / "markets"
+    backtests.strategies = STRATEGIES / "futures"
+    exchange = {"name": "binance", "pair_whitelist": ["BTC/USDT:USDT"]}
+
+    outcome = backtests.run("EmaBothWays", call_config(exchange=exchange, trading_mode="futures", margin_mode="isolated", timeframe="15m"))
+
+    assert outcome.error == {}
+    assert outcome.result["synthetic_markets"] is False
+    assert any(trade["funding_fees"] for trade in outcome.stats["trades"])
 
 
 def test_a_second_download_waits_and_can_be_cancelled_meanwhile(data_jobs: DataJobs) -> None:

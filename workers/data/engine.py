@@ -14,9 +14,11 @@ from freqtrade.enums import TradingMode
 from freqtrade.exchange import timeframe_to_minutes
 
 from workers.data.candle_rows import listed, row_of
+from workers.data.config import data_config
 from workers.data.downloading import download_candles
 from workers.data.markets import save_markets
-from workers.data.online import data_config, online_exchange
+from workers.data.online import online_exchange
+from workers.errors import JobFailure
 from workers.freqtrade.running import freqtrade_run
 
 if TYPE_CHECKING:
@@ -63,11 +65,18 @@ def list_candles(job: Job, params: ExchangeParams, settings: DataSettings) -> di
 
 
 def candles_in(datadir: Path, data_format: str, trading_mode: str, show: Callable[[int, int, str], None]) -> list[dict[str, Any]]:
-    """The rows of a data folder, by pair and timeframe; none when there is no such folder."""
+    """The rows of a data folder, by pair and timeframe; none when there is no such folder.
+
+    Raises:
+        JobFailure: a file's name makes no sense to freqtrade.
+    """
     if not datadir.is_dir():
         return []
     handler = get_datahandler(datadir, data_format)
-    found: Iterable[Any] = handler.ohlcv_get_available_data(datadir, TradingMode(trading_mode))
+    try:
+        found: Iterable[Any] = handler.ohlcv_get_available_data(datadir, TradingMode(trading_mode))
+    except ValueError as exc:
+        raise JobFailure(f"{datadir} holds a file whose name isn't freqtrade's: {exc}") from exc
     ordered = sorted(found, key=lambda candles: (candles[0], timeframe_to_minutes(candles[1]), str(candles[2])))
     rows = []
     for done, candles in enumerate(ordered):

@@ -9,42 +9,13 @@ from contextlib import contextmanager
 from typing import Any
 
 import ccxt
-from freqtrade.enums import RunMode
 from freqtrade.exceptions import ExchangeError, TemporaryError
 
-from workers.data.params import ExchangeParams
-from workers.data.settings import DataSettings
 from workers.errors import BadRequest, JobFailure, Retryable
-from workers.freqtrade.config.layers import read_base
 from workers.freqtrade.exchange import exchange_class
 from workers.job import Job
 
-SECRETS = ("key", "secret", "password", "uid", "api_key", "apiKey", "account_id", "accountId", "token")
 NEEDS_ACCOUNT = (ccxt.AuthenticationError, ccxt.PermissionDenied, ccxt.AccountNotEnabled)
-
-
-def data_config(params: ExchangeParams, settings: DataSettings) -> dict[str, Any]:
-    """freqtrade's config for a job of the data worker.
-
-    How the exchange is reached (`ccxt_config` with its URLs and proxies, `only_from_ccxt`) is said by the worker's own file alone, and by that
-    only for the exchange it names: no call may send this worker to another address.
-    """
-    base = read_base(settings.config)
-    own = base.get("exchange")
-    own = own if isinstance(own, dict) and str(own.get("name", "")).lower() == params.exchange.lower() else {}
-    exchange = {key: value for key, value in own.items() if key not in SECRETS}
-    futures = params.trading_mode == "futures"
-    return {
-        "dry_run": True,
-        "runmode": RunMode.UTIL_EXCHANGE,
-        "trading_mode": params.trading_mode,
-        "margin_mode": "isolated" if futures else "",
-        "stake_currency": base.get("stake_currency", "USDT"),
-        "datadir": settings.candles_folder(params.exchange),
-        "dataformat_ohlcv": base.get("dataformat_ohlcv", "feather"),
-        "new_pairs_days": base.get("new_pairs_days", 30),
-        "exchange": exchange | {"name": params.exchange.lower(), "pair_whitelist": []},
-    }
 
 
 @contextmanager
