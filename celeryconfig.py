@@ -17,7 +17,7 @@ broker_transport_options = {
     "unacked_mutex_expire": 30,
 }
 
-imports = ("tasks.backtesting", "tasks.follow_up", "tasks.freqai", "tasks.hyperopt", "tasks.research", "tasks.maintenance")
+imports = ("tasks.backtesting", "tasks.data", "tasks.follow_up", "tasks.freqai", "tasks.hyperopt", "tasks.research", "tasks.maintenance")
 task_serializer = result_serializer = "json"
 accept_content = ["json"]
 result_extended = True

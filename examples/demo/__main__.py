@@ -108,7 +108,7 @@ def report(console: Console, backtests: Sequence[Backtest]) -> None:
         console.print(table)
         if any(each.outcome["synthetic_markets"] for each in done):
             console.print("Markets (precision, fees, minimum stake) were made up; where there is a network, this saves real ones:")
-            console.print("  .venv/bin/python -m workers backtesting markets refresh --exchange binance", highlight=False)
+            console.print("  .venv/bin/python -m workers data markets refresh --exchange binance", highlight=False)
         console.print("freqtrade's own files, for FreqUI or freqtrade backtesting-show --userdir DIR --backtest-directory DIR:", highlight=False)
         for each in done:
             console.print(f"  {each.label}: {folder_of(each)}", soft_wrap=True, highlight=False)

@@ -50,6 +50,8 @@ class ExchangeStandIn:
     def __init__(self, port: int = 0, *, seed: int = 1, clock: Callable[[], float] = time.time) -> None:
         self.down = False
         """It answers 503 to everything."""
+        self.unavailable: list[str] = []
+        """It answers 503 to requests whose path begins so."""
         self.rate_limited = False
         """It answers 429 to everything."""
         self.delay_s = 0.0
@@ -85,8 +87,8 @@ class ExchangeStandIn:
         self.requests.append(path)
         if self.delay_s:
             time.sleep(self.delay_s)
-        if self.down:
-            return 503, {"code": -1016, "msg": "This service is no longer available."}
+        if self.down or any(path.startswith(begin) for begin in self.unavailable):
+            return 503, {"msg": "Service Temporarily Unavailable"}
         if self.rate_limited:
             return 429, {"code": -1003, "msg": "Too much request weight used; please use WebSocket live updates to avoid polling the API."}
         asked = urlsplit(path)

@@ -14,13 +14,15 @@ from typing import Any
 
 import pytest
 
+from examples.exchange_stand_in import ExchangeStandIn
+
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
 STRATEGIES = ROOT / "examples" / "strategies"
 PAIRS = ("BTC/USDT", "ETH/USDT", "SOL/USDT")
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """Ours without anything that would change what a backtest reads."""
     return {key: value for key, value in os.environ.items() if not key.startswith("FREQTRADE")} | {"PYTHONPATH": str(ROOT)}
 
@@ -34,6 +36,8 @@ class Outcome:
     """The job's folder of the artifact store."""
     result: dict[str, Any] = field(default_factory=dict)
     error: dict[str, str] = field(default_factory=dict)
+    seconds: float = 0.0
+    """From the handler's call to its end."""
     progress: list[tuple[int, int | None, str]] = field(default_factory=list)
 
     @property
@@ -89,21 +93,72 @@ class Backtests:
             "soft_limit_at": soft_limit_at,
             "kill_at": kill_at,
         }
-        assert self.server.stdin is not None
-        assert self.server.stdout is not None
-        self.server.stdin.write(json.dumps(spec) + "\n")
-        self.server.stdin.flush()
-        assert self.server.stdout.readline() == "done\n"
-        if kill_at is None:
-            for field_name, value in json.loads((outcome.directory / "outcome.json").read_text()).items():
-                setattr(outcome, field_name, value)
-        return outcome
+        return _ask(self.server, outcome, spec, killed=kill_at is not None)
+
+
+@dataclass
+class DataJobs:
+    """Runs jobs of the data worker, each in a child of the same warm server."""
+
+    server: subprocess.Popen[str]
+    folder: Path
+    exchange: ExchangeStandIn
+    count: int = 0
+
+    def __post_init__(self) -> None:
+        self.config_file.write_text(json.dumps({"exchange": self.exchange.config()}))
+
+    @property
+    def user_data(self) -> Path:
+        return self.folder / "user_data"
+
+    @property
+    def datadir(self) -> Path:
+        return self.user_data / "data" / "binance"
+
+    @property
+    def config_file(self) -> Path:
+        return self.folder / "exchange.json"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        others = dict.fromkeys(("FREQTRADE_STRATEGIES", "FREQTRADE_DATADIR", "FREQTRADE_MARKETS"), "")
+        return others | {"FREQTRADE_USER_DATA": str(self.user_data), "FREQTRADE_CONFIG": str(self.config_file)}
+
+    def run(self, type_: str, *, cancel_after: float | None = None, cancel_at: int | None = None, **data: Any) -> Outcome:
+        self.count += 1
+        store = self.folder / "artifacts"
+        outcome = Outcome(self.folder / f"job{self.count}", store / f"job{self.count}")
+        spec: dict[str, Any] = {
+            "command": type_,
+            "id": f"job{self.count}",
+            "directory": str(outcome.directory),
+            "artifacts": str(store),
+            "data": data,
+        }
+        spec |= {"environment": self.environment, "cancel_after": cancel_after, "cancel_at": cancel_at, "soft_limit_at": None, "kill_at": None}
+        return _ask(self.server, outcome, spec)
+
+    def download(self, *pairs: str, timeframes: tuple[str, ...] = ("1h",), **data: Any) -> Outcome:
+        return self.run("data.download", pairs=pairs, timeframes=timeframes, **data)
+
+
+def _ask(server: subprocess.Popen[str], outcome: Outcome, spec: dict[str, Any], *, killed: bool = False) -> Outcome:
+    assert server.stdin is not None
+    assert server.stdout is not None
+    server.stdin.write(json.dumps(spec) + "\n")
+    server.stdin.flush()
+    assert server.stdout.readline() == "done\n"
+    if not killed:
+        for name, value in json.loads((outcome.directory / "outcome.json").read_text()).items():
+            setattr(outcome, name, value)
+    return outcome
 
 
 @pytest.fixture(scope="session")
 def job_server() -> Iterator[subprocess.Popen[str]]:
     command = [sys.executable, str(HERE / "job_server.py")]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=_environment()) as server:
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment()) as server:
         yield server
         assert server.stdin is not None
         server.stdin.close()
@@ -114,7 +169,7 @@ def synthetic_candles(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Twenty days of three pairs."""
     datadir = tmp_path_factory.mktemp("candles")
     command = [sys.executable, "-m", "examples.candles", str(datadir), "--days", "20", "--timeframes", "1m", "5m", "1h", "--pairs", *PAIRS]
-    subprocess.run(command, check=True, capture_output=True, env=_environment(), cwd=ROOT)
+    subprocess.run(command, check=True, capture_output=True, env=environment(), cwd=ROOT)
     return datadir
 
 
@@ -129,6 +184,12 @@ def real_candles() -> Path:
 @pytest.fixture
 def backtests(job_server: subprocess.Popen[str], synthetic_candles: Path, tmp_path: Path) -> Backtests:
     return Backtests(job_server, tmp_path, synthetic_candles)
+
+
+@pytest.fixture
+def data_jobs(job_server: subprocess.Popen[str], tmp_path: Path) -> Iterator[DataJobs]:
+    with ExchangeStandIn() as exchange:
+        yield DataJobs(job_server, tmp_path, exchange)
 
 
 def call_config(**changes: Any) -> dict[str, Any]:
@@ -153,7 +214,7 @@ def run_plain_freqtrade(backtests: Backtests, command: str, strategy: str, confi
     places = ["--config", user_data / "config.json", "--userdir", user_data, "--datadir", backtests.datadir]
     places += ["--strategy", strategy, "--strategy-path", backtests.strategies]
     parts = [sys.executable, HERE / "plain_freqtrade.py", markets, command, *places, *arguments]
-    done = subprocess.run([str(part) for part in parts], capture_output=True, text=True, env=_environment(), check=False)
+    done = subprocess.run([str(part) for part in parts], capture_output=True, text=True, env=environment(), check=False)
     assert done.returncode == 0, done.stderr
     (user_data / "output.txt").write_text(done.stdout + done.stderr)
     return user_data

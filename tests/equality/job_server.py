@@ -1,6 +1,6 @@
 """A warm server as the worker has one: it forks a child for each job it reads from stdin. Run as a script, by the fixture `backtests`.
 
-A line in: {command, id, directory, artifacts, environment, data, cancel_at, soft_limit_at, kill_at}. A line out, once the child is gone. What the job returned or raised is in
+A line in: {command, id, directory, artifacts, environment, data, cancel_at, cancel_after, soft_limit_at, kill_at}. A line out, once the child is gone. What the job returned or raised is in
 `<directory>/outcome.json`.
 """
 
@@ -10,11 +10,14 @@ import json
 import os
 import signal
 import sys
+import threading
+import time
 import traceback
 from pathlib import Path
 from typing import Any
 
 import workers.backtesting.engine
+import workers.data.engine
 import workers.freqai.engine
 import workers.hyperopt.engine  # noqa: F401 - the imports that a fork saves
 from workers.artifacts import ArtifactStore
@@ -38,12 +41,15 @@ def run(spec: dict[str, Any]) -> dict[str, Any]:
 
     job = Job(id=spec["id"], type=spec["command"], directory=Path(spec["directory"]), artifacts=ArtifactStore(spec["artifacts"]), _report=report)
     handler = HANDLERS[job.type]
+    if spec.get("cancel_after") is not None:
+        threading.Timer(spec["cancel_after"], job.cancel, ["revoked"]).start()
+    began = time.monotonic()
     try:
         with SoftLimitBySignal(job):
             outcome: dict[str, Any] = {"result": handler.function(job, handler.parse(spec["data"]))}
     except BaseException as exc:  # noqa: BLE001 - whatever it is, the test looks at it
         outcome = {"error": {"type": type(exc).__name__, "message": str(exc), "traceback": traceback.format_exc()}}
-    return outcome | {"progress": progress}
+    return outcome | {"progress": progress, "seconds": time.monotonic() - began}
 
 
 def main() -> None:

@@ -2,88 +2,32 @@
 
 from __future__ import annotations
 
-import json
-import os
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import urlparse
 
 import pytest
 
-from tests.equality.conftest import PAIRS, ROOT, Backtests, call_config
+from tests.equality.conftest import PAIRS, Backtests, DataJobs, call_config
 
 
-def exchange_info() -> dict[str, object]:
-    """What Binance's public exchangeInfo answers, for our pairs."""
-    symbols = []
-    for pair in PAIRS:
-        base, quote = pair.split("/")
-        filters = [
-            {"filterType": "PRICE_FILTER", "minPrice": "0.01", "maxPrice": "1000000", "tickSize": "0.01"},
-            {"filterType": "LOT_SIZE", "minQty": "0.001", "maxQty": "9000", "stepSize": "0.001"},
-            {"filterType": "NOTIONAL", "minNotional": "5.0", "applyMinToMarket": True, "maxNotional": "9000000", "applyMaxToMarket": False},
-        ]
-        names = {"symbol": base + quote, "status": "TRADING", "baseAsset": base, "quoteAsset": quote, "isSpotTradingAllowed": True}
-        precision = {"baseAssetPrecision": 8, "quotePrecision": 8, "quoteAssetPrecision": 8, "orderTypes": ["LIMIT", "MARKET"]}
-        symbols.append(names | precision | {"filters": filters, "permissions": ["SPOT"], "permissionSets": [["SPOT"]]})
-    return {"timezone": "UTC", "serverTime": 0, "rateLimits": [], "exchangeFilters": [], "symbols": symbols}
-
-
-class PublicApi(BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
-        answer = exchange_info() if urlparse(self.path).path == "/api/v3/exchangeInfo" else {"symbols": []}
-        body = json.dumps(answer).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *args: object) -> None:
-        """The test's output is not the place."""
-
-
-@pytest.fixture
-def public_api() -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), PublicApi) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
-
-
-REFRESH = """
-import sys
-from workers.freqtrade.exchange import refresh_markets
-from workers.freqtrade.settings import FreqtradeSettings
-api = {"public": sys.argv[1] + "/api/v3", "fapiPublic": sys.argv[1] + "/fapi/v1", "dapiPublic": sys.argv[1] + "/dapi/v1"}
-print(*refresh_markets(FreqtradeSettings.load(), "binance", "spot", urls={"api": api}))
-"""
-
-
-def test_refreshed_markets_are_used_by_the_next_backtest(backtests: Backtests, public_api: str) -> None:
+def test_refreshed_markets_are_used_by_the_next_backtest(backtests: Backtests, data_jobs: DataJobs) -> None:
     config = call_config(timerange="20260105-20260108")
     made_up = backtests.run("EmaCross", config).result
-    backtests.markets = backtests.folder / "markets"
-    environment = dict(os.environ) | {"PYTHONPATH": str(ROOT), "FREQTRADE_MARKETS": str(backtests.markets)}
-    command = [sys.executable, "-c", REFRESH, public_api]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == [str(backtests.markets / "binance-spot.json"), "3"]
+    refreshed = data_jobs.run("data.refresh_markets")
+    assert refreshed.error == {}
+    assert refreshed.result["markets"] == 10
+    backtests.markets = data_jobs.user_data / "markets"
 
     outcome = backtests.run("EmaCross", config)
 
     assert outcome.error == {}
     assert (made_up["synthetic_markets"], outcome.result["synthetic_markets"]) == (True, False)
-    assert outcome.result["manifest"]["markets"]["file"] == "binance-spot.json"
+    assert outcome.result["manifest"]["markets"]["file"] == refreshed.result["file"] == "binance-spot.json"
     assert outcome.result["manifest"]["markets"]["sha256"] != made_up["manifest"]["markets"]["sha256"]
     # 100 USDT of a coin, rounded down to the exchange's step.
-    amounts = [trade["amount"] for trade in outcome.stats["trades"]]
+    amounts = [trade["amount"] for trade in outcome.stats["trades"] if trade["pair"] == "SOL/USDT"]
+    assert amounts
     assert amounts == [round(amount, 3) for amount in amounts]
 
 

@@ -74,7 +74,7 @@ def candle_files_read() -> Iterator[set[Path]]:
     load = IDataHandler.ohlcv_load
 
     def recording(self: Any, pair: str, timeframe: str, candle_type: Any, **kwargs: Any) -> Any:
-        read.update(file for file in _names(self, self._datadir, (pair, timeframe, candle_type)) if file.is_file())
+        read.update(file for file in candle_file_names(self, self._datadir, (pair, timeframe, candle_type)) if file.is_file())
         return load(self, pair, timeframe, candle_type, **kwargs)
 
     IDataHandler.ohlcv_load = recording
@@ -122,13 +122,13 @@ def _named_pairs(config: dict[str, Any]) -> list[str]:
     return [pair for pair in config["exchange"].get("pair_whitelist", []) if PAIR.fullmatch(pair)]
 
 
+def candle_file_names(handler: Any, datadir: Path, candles: Candles) -> list[Path]:
+    """The file's name in a data folder; months are written 1Mo, and 1M by old versions, which comes second."""
+    names = [handler._pair_data_filename(datadir, *candles, no_timeframe_modify=old) for old in (False, True)]  # noqa: SLF001 - its only place
+    return list(dict.fromkeys(Path(name) for name in names))
+
+
 def _files(config: dict[str, Any], candles: Candles) -> list[Path]:
     from freqtrade.data.history import get_datahandler
 
-    return _names(get_datahandler(config["datadir"], config["dataformat_ohlcv"]), config["datadir"], candles)
-
-
-def _names(handler: Any, datadir: Path, candles: Candles) -> list[Path]:
-    """The file's name; months are written 1Mo, and 1M by old versions."""
-    names = [handler._pair_data_filename(datadir, *candles, no_timeframe_modify=old) for old in (False, True)]  # noqa: SLF001 - its only place
-    return list(dict.fromkeys(Path(name) for name in names))
+    return candle_file_names(get_datahandler(config["datadir"], config["dataformat_ohlcv"]), config["datadir"], candles)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from workers.freqtrade.markets import Markets, made_up_markets, save_snapshot
-from workers.freqtrade.settings import FreqtradeSettings
+from workers.freqtrade.markets import Markets, made_up_markets
 
 UNKNOWN_FEE = 0.001
 
@@ -97,36 +96,3 @@ def _refuse(url: str, *_args: Any, **_kwargs: Any) -> None:
 
 async def _refuse_async(url: str, *args: Any, **kwargs: Any) -> None:
     _refuse(url, *args, **kwargs)
-
-
-def refresh_markets(settings: FreqtradeSettings, name: str, trading_mode: str, *, urls: dict[str, Any] | None = None) -> tuple[Any, int]:
-    """Load an exchange's markets over the network and save the snapshot.
-
-    Args:
-        settings: name the folder.
-        name: the exchange's, as in freqtrade's config.
-        trading_mode: spot or futures.
-        urls: ccxt's `urls`, for an exchange behind another address.
-
-    Returns:
-        The file and the number of markets.
-    """
-    from freqtrade.enums import RunMode
-
-    config: dict[str, Any] = {
-        "dry_run": True,
-        "runmode": RunMode.UTIL_EXCHANGE,
-        "trading_mode": trading_mode,
-        "margin_mode": "isolated" if trading_mode == "futures" else "",
-        "stake_currency": "USDT",
-        "exchange": {"name": name, "pair_whitelist": [], "ccxt_config": {"urls": urls} if urls else {}},
-    }
-    # No validation: it would load the markets, log a failure and go on without them. Here the failure is the answer.
-    exchange = exchange_class(name.lower())(config, validate=False, load_leverage_tiers=False)
-    try:
-        markets = exchange._api.load_markets()  # noqa: SLF001 - see above
-        exchange._markets = markets  # noqa: SLF001
-        tiers = exchange.load_leverage_tiers() if trading_mode == "futures" else {}
-        return save_snapshot(settings.markets_folder, name, trading_mode, markets, tiers), len(markets)
-    finally:
-        exchange.close()

@@ -54,7 +54,7 @@ def load_snapshot(folder: Path, exchange: str, trading_mode: str) -> Markets | N
         document = json.loads(file.read_text(encoding="utf-8"))
         markets = list(document["markets"].values())
     except (ValueError, KeyError, AttributeError, TypeError) as exc:
-        message = f"{file} is no market snapshot: write it anew with `python -m workers backtesting markets refresh --exchange {exchange}`"
+        message = f"{file} is no market snapshot: write it anew with `python -m workers data markets refresh --exchange {exchange}`"
         raise DataMissing(message) from exc
     return Markets(markets=markets, leverage_tiers=document.get("leverage_tiers", {}), synthetic=False, file=file)
 

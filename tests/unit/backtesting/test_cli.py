@@ -1,4 +1,4 @@
-"""`python -m workers backtesting check` and `markets`."""
+"""`python -m workers backtesting check`."""
 
 from __future__ import annotations
 
@@ -17,8 +17,7 @@ CONFIG = """{
 
 
 @pytest.fixture
-def runner(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> CliRunner:
-    monkeypatch.setenv("FREQTRADE_MARKETS", str(tmp_path / "markets"))
+def runner() -> CliRunner:
     return CliRunner(env={"COLUMNS": "160"})
 
 
@@ -44,9 +43,3 @@ def test_check_says_that_a_file_is_no_json(runner: CliRunner, tmp_path: Path) ->
     result = runner.invoke(cli, ["check", "--config", str(file)])
     assert result.exit_code == 1
     assert "is no JSON" in result.output
-
-
-def test_show_without_a_snapshot_says_what_follows(runner: CliRunner) -> None:
-    result = runner.invoke(cli, ["markets", "show"])
-    assert result.exit_code == 0
-    assert "synthetic_markets" in result.output

@@ -64,6 +64,7 @@ A_TIMERANGE = Rule(
 )
 A_NAME = Rule(PLAIN_NAME, NAME)
 A_COIN = Rule(re.compile(r"[A-Za-z0-9]{1,20}"), "must be a currency such as USDT")
+AN_EXCHANGE = Rule(re.compile(r"[A-Za-z0-9_]{1,40}"), "must be the name of an exchange, such as binance")
 AN_IDENTIFIER = Rule(re.compile(r"[A-Za-z0-9_-]{1,100}"), NAME)
 
 
@@ -109,7 +110,7 @@ PRICING = Section(
 
 EXCHANGE = Section(
     used=words("pair_whitelist pair_blacklist use_public_trades unknown_fee_rate"),
-    rules={"name": Rule(re.compile(r"[A-Za-z0-9_]{1,40}"), "must be the name of an exchange, such as binance")},
+    rules={"name": AN_EXCHANGE},
     ignored=each("log_responses enable_ws outdated_offset markets_refresh_interval trades_refresh_interval", LIVE)
     | each("skip_open_order_update skip_pair_validation sandbox only_from_ccxt", LIVE),
     refused=each("key secret password uid api_key apiKey account_id accountId token", SECRET)

@@ -35,9 +35,23 @@ def judge_call(config: Mapping[str, Any], section: Section = CONFIG) -> JudgedCo
 
 
 def load_base(file: Path | None, section: Section = CONFIG) -> dict[str, Any]:
-    """Read the worker's trusted config as freqtrade does (comments, `add_config_files`), without what this kind of job has no use for.
+    """The worker's trusted config, without what this kind of job has no use for.
 
     Secrets are left out here, since freqtrade stores the config in its result files.
+
+    Raises:
+        DataMissing: FREQTRADE_CONFIG names no file.
+        SettingsError: the file is no JSON.
+    """
+    config = {key: value for key, value in read_base(file).items() if key not in FIXED_BY_THE_JOB | set(section.ignored)}
+    exchange = config.get("exchange")
+    if isinstance(exchange, dict):
+        config["exchange"] = {key: value for key, value in exchange.items() if key not in CREDENTIALS}
+    return config
+
+
+def read_base(file: Path | None) -> dict[str, Any]:
+    """Read the worker's trusted config as freqtrade does: comments, `add_config_files`.
 
     Raises:
         DataMissing: FREQTRADE_CONFIG names no file.
@@ -51,14 +65,10 @@ def load_base(file: Path | None, section: Section = CONFIG) -> dict[str, Any]:
     from freqtrade.exceptions import OperationalException
 
     try:
-        loaded = load_from_files([str(file)])
+        config: dict[str, Any] = load_from_files([str(file)])
     except OperationalException:
         # freqtrade's message quotes the lines around the mistake, which may hold a secret that isn't the caller's to see.
         raise SettingsError(f"FREQTRADE_CONFIG: {file}, or a file that it adds, is no JSON; `freqtrade show-config` says where") from None
-    config = {key: value for key, value in loaded.items() if key not in FIXED_BY_THE_JOB | set(section.ignored)}
-    exchange = config.get("exchange")
-    if isinstance(exchange, dict):
-        config["exchange"] = {key: value for key, value in exchange.items() if key not in CREDENTIALS}
     return config
 
 
