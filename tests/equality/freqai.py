@@ -40,7 +40,7 @@ def freqai_config(*, timerange: str = "20260106-20260110", **freqai: Any) -> dic
             "indicator_periods_candles": [10],
         },
         "data_split_parameters": {"test_size": 0.2},
-        "model_training_parameters": {"n_estimators": 20, "random_state": 1, "verbosity": -1},
+        "model_training_parameters": {"n_estimators": 20, "random_state": 1, "verbosity": -1, "n_jobs": 1},
     }
     return call_config(exchange={"name": "binance", "pair_whitelist": PAIRS}, timerange=timerange, freqai=section | freqai)
 

@@ -34,21 +34,42 @@ def test_lightgbm_regressor(backtests: Backtests) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("model", ["LightGBMRegressor", "XGBoostRegressor"])
 @pytest.mark.parametrize(
-    "freqai",
+    ("model", "parameters"),
     [
-        {"continual_learning": True},
-        {"fit_live_predictions_candles": 100},
-        {"feature_parameters": {"DI_threshold": 2, "weight_factor": 0.9, "buffer_train_data_candles": 6, "principal_component_analysis": True}},
+        ("LightGBMRegressor", {"n_estimators": 20, "random_state": 1, "verbosity": -1, "n_jobs": 1}),
+        ("XGBoostRegressor", {"n_estimators": 10, "random_state": 1, "n_jobs": 1}),
+    ],
+    ids=["lightgbm", "xgboost"],
+)
+@pytest.mark.parametrize(
+    ("freqai", "features"),
+    [
+        # freqtrade goes on from the last model only when it keeps models.
+        ({"continual_learning": True, "save_backtest_models": True}, {}),
+        ({"fit_live_predictions_candles": 100}, {}),
+        (
+            {"data_kitchen_thread_count": 1},
+            {"DI_threshold": 2, "weight_factor": 0.9, "buffer_train_data_candles": 6, "principal_component_analysis": True},
+        ),
     ],
     ids=["continual", "fitted live", "outliers"],
 )
-def test_each_way_to_train(backtests: Backtests, model: str, freqai: dict[str, Any]) -> None:
-    section = freqai_config()["freqai"]
-    merged = section | freqai | {"feature_parameters": section["feature_parameters"] | freqai.get("feature_parameters", {})}
+def test_each_way_to_train(
+    backtests: Backtests,
+    monkeypatch: pytest.MonkeyPatch,
+    model: str,
+    parameters: dict[str, Any],
+    freqai: dict[str, Any],
+    features: dict[str, Any],
+) -> None:
+    # The principal components and the distances of the dissimilarity index depend on the number of threads, by the last bit: one, as in a job.
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    features = freqai_config()["freqai"]["feature_parameters"] | features
     # Three windows of a day and a half, the last one cut off by the end of the timerange.
-    compare(backtests, freqai_config(timerange="20260106-20260110", **merged | {"backtest_period_days": 1.5}), model)
+    freqai = freqai | {"backtest_period_days": 1.5, "feature_parameters": features, "model_training_parameters": parameters}
+    compare(backtests, freqai_config(**freqai), model)
 
 
 def test_a_backtest_that_trains_by_itself_is_what_it_was(backtests: Backtests) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from workers.errors import JobFailure
 from workers.freqai.finished import FinishedWindows
 from workers.freqai.metrics import importances, train_metrics
+from workers.freqtrade.freqai.model_objects import loaded_exactly
 from workers.freqtrade.freqai.windows import Window
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class Training:
     def adapt(self, model: Any) -> None:
         """Set ours on the model object; each calls the one of its class."""
         begin, train, fit, nothing = model.log_backtesting_progress, model.train, model.fit, model._append_null_backtesting_predictions  # noqa: SLF001
-        save, load = model.dd.save_data, model.dd.load_data
+        save = model.dd.save_data
 
         def begin_window(tr_train: Any, pair: str, train_it: int, total_trains: int) -> None:
             self._window = self._windows[pair, tr_train.stopts]
@@ -81,14 +82,10 @@ class Training:
             self._finished.finish(self._window, self._metrics)
             self.trained += 1
 
-        def load_window(pair: str, dk: Any) -> Any:
-            loaded = load(pair, dk)
-            model.dd.model_dictionary[pair] = loaded  # FreqAI keeps the first; continual learning goes on from the last
-            return loaded
-
         model.log_backtesting_progress, model.train, model.fit = begin_window, train_window, fit_window
         model._append_null_backtesting_predictions = predict_nothing  # noqa: SLF001 - FreqAI's only sign of a failure
-        model.dd.save_data, model.dd.load_data = save_window, load_window
+        model.dd.save_data = save_window
+        loaded_exactly(model)
 
     def report(self, done: int, total: int) -> None:
         """Say how far the window is, by iterations where its library tells them.

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from workers.claim_check import Artifact
 from workers.errors import BadRequest
 from workers.freqtrade.freqai.model_artifact import ModelManifest, TrainedWindow, unpack
-from workers.freqtrade.freqai.model_objects import adapted_models
+from workers.freqtrade.freqai.model_objects import adapted_models, loaded_exactly
 from workers.freqtrade.freqai.signing import read_key
 from workers.freqtrade.freqai.windows import moment, planned_windows
 from workers.freqtrade.running import FreqtradeRun
@@ -143,6 +143,7 @@ class TrainedModel:
             raise DoesNotFit(f"freqai.model: it has no model for {pair}, {dk.data_path.name}")
 
         model.predict, model.train = predict_if_it_fits, refuse_to_train
+        loaded_exactly(model)
 
 
 def claim_check(value: Any) -> Artifact:
