@@ -1,4 +1,4 @@
-"""Backtests as Celery tasks."""
+"""Backtests, and analyses of strategies, as Celery tasks."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from typing import Any
 
 from tasks.celery import app
 from tasks.config_task import ConfigTask
+from workers.backtesting.analysis_params import AnalysisParams
 from workers.backtesting.params import BacktestParams
+from workers.freqtrade.config.keys import LOOKAHEAD, RECURSIVE
 
 
 @app.task(base=ConfigTask, bind=True, service="backtesting", command="backtest.run")
@@ -20,3 +22,41 @@ def run_backtest_task(self: ConfigTask, strategy_name: str, config: dict[str, An
         params: the artifact `best_params.json` of a hyperopt's result: use these parameters, and no `<Strategy>.json` of the worker.
     """
     return BacktestParams.model_validate({"strategy_name": strategy_name, "config": self.fit(config), "params": params})
+
+
+class LookaheadTask(ConfigTask):
+    """Its config's keys are a lookahead analysis'."""
+
+    abstract = True
+    section = LOOKAHEAD
+
+
+class RecursiveTask(ConfigTask):
+    """Its config's keys are a recursive analysis'."""
+
+    abstract = True
+    section = RECURSIVE
+
+
+@app.task(base=LookaheadTask, bind=True, service="backtesting", command="analysis.lookahead")
+def run_lookahead_analysis_task(self: LookaheadTask, strategy_name: str, config: dict[str, Any]) -> AnalysisParams:
+    """Find out whether a strategy looks into the future; `.get()` gives freqtrade's findings as rows.
+
+    Args:
+        self: the task.
+        strategy_name: class name of the strategy.
+        config: freqtrade config as for a backtest, with a `timerange`, and maybe `minimum_trade_amount` and `targeted_trade_amount`.
+    """
+    return AnalysisParams.model_validate({"strategy_name": strategy_name, "config": self.fit(config)})
+
+
+@app.task(base=RecursiveTask, bind=True, service="backtesting", command="analysis.recursive")
+def run_recursive_analysis_task(self: RecursiveTask, strategy_name: str, config: dict[str, Any]) -> AnalysisParams:
+    """Find out how much a strategy's indicators depend on the number of startup candles; `.get()` gives freqtrade's findings as rows.
+
+    Args:
+        self: the task.
+        strategy_name: class name of the strategy.
+        config: freqtrade config as for a backtest, with a `timerange` that has an end, and maybe a list `startup_candle`, such as `[199, 499, 999]`.
+    """
+    return AnalysisParams.model_validate({"strategy_name": strategy_name, "config": self.fit(config)})

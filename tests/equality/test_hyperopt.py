@@ -88,6 +88,7 @@ def finished(job_server: subprocess.Popen[str], synthetic_candles: Path, tmp_pat
     return backtests
 
 
+@pytest.mark.slow
 def test_same_epochs_and_best_as_plain_freqtrade(finished: Backtests) -> None:
     outcome = hyperopt(finished)
     assert outcome.error == {}
@@ -140,6 +141,7 @@ def test_result_says_what_was_searched_and_progress_says_the_best_so_far(backtes
     assert told[-1][1].startswith(f"best: loss {loss:.5g}, profit {profit:.2%}, ")
 
 
+@pytest.mark.slow
 def test_freqtrade_lists_the_stored_epochs(finished: Backtests, tmp_path: Path) -> None:
     outcome = hyperopt(finished)
     user_data = tmp_path / "user_data"
@@ -198,6 +200,7 @@ def test_no_good_result_is_said_in_the_result(backtests: Backtests) -> None:
     assert "best_params.json" not in {item["name"] for item in outcome.result["artifacts"]}
 
 
+@pytest.mark.slow
 def test_loss_function_of_ones_own(backtests: Backtests) -> None:
     folder = backtests.folder / "user_data" / "hyperopts"
     folder.mkdir(parents=True)
