@@ -6,9 +6,10 @@ import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from queue import Queue
 from typing import TYPE_CHECKING, Any
 
-from freqtrade.exceptions import OperationalException, StrategyError
+from freqtrade.exceptions import OperationalException
 from freqtrade.optimize.hyperopt import Hyperopt, hyperopt_optimizer
 from joblib.externals.loky import get_reusable_executor
 
@@ -54,9 +55,8 @@ class Optimiser(Hyperopt):
             epochs: list[dict[str, Any]] = super().run_optimizer_parallel(parallel, asked)
         except Exception as exc:
             self.job.checkpoint()  # it comes of `_stop`
-            own = exc.__cause__ if isinstance(exc, StrategyError) and exc.__cause__ else exc
             number = len(self.rows) + 1
-            own.add_note(f"hyperopt: in epoch {number}{' or one that ran beside it' if len(asked) > 1 else ''}; the parameters: {asked}")
+            exc.add_note(f"hyperopt: in epoch {number}{' or one that ran beside it' if len(asked) > 1 else ''}; the parameters: {asked}")
             raise
         return epochs
 
@@ -97,19 +97,26 @@ class Optimiser(Hyperopt):
 
 @contextlib.contextmanager
 def no_process_left(workspace: Path, *, jobs: int) -> Iterator[None]:
-    """End the processes that a hyperopt starts: joblib's, and the one that freqtrade always starts to pass log lines.
+    """End the processes that several jobs start: joblib's, and freqtrade's, which passes log lines. One job needs none, though freqtrade starts its own for it too.
 
     joblib's files go into the job's folder, so that they go with it when all processes are killed.
     """
     os.environ["JOBLIB_TEMP_FOLDER"] = str(workspace)
+    if jobs == 1:
+        hyperopt_optimizer.HyperOptimizer._setup_logging_mp_workaround = _pass_no_log_lines  # noqa: SLF001 - its only place
+        yield
+        return
     try:
         yield
     finally:
         queue = getattr(hyperopt_optimizer, "log_queue", None)
         if queue is not None:
             queue._manager.shutdown()  # noqa: SLF001 - freqtrade keeps no other way to it
-        if jobs > 1:
-            _end_processes()
+        _end_processes()
+
+
+def _pass_no_log_lines(_: Any) -> None:
+    hyperopt_optimizer.log_queue = Queue()
 
 
 def _end_processes() -> None:
