@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from queue import Queue
 from typing import TYPE_CHECKING, Any
@@ -18,39 +18,51 @@ from workers.freqtrade.indicators import tell_indicators
 from workers.hyperopt.epochs import epoch_row, told_in_short
 
 if TYPE_CHECKING:
+    from workers.hyperopt.earlier_run import EarlierRun
     from workers.job import Job
 
 
 class Optimiser(Hyperopt):
     """A hyperopt of a job. What `hyperopter` holds travels to other processes, so nothing of the job may hang on it while epochs run."""
 
-    def __init__(self, config: dict[str, Any], job: Job, rows: list[dict[str, Any]]) -> None:
+    def __init__(self, config: dict[str, Any], job: Job, rows: list[dict[str, Any]], earlier: EarlierRun) -> None:
         """As freqtrade's.
 
         Args:
             config: freqtrade's.
             job: is told of each epoch.
             rows: each epoch that is done is added here, so that they outlive a run that fails.
+            earlier: may have epochs already.
         """
         super().__init__(config)
         self.job = job
         self.rows = rows
+        self.earlier = earlier
         self._parallel = config["hyperopt_jobs"] > 1
 
-    def start(self) -> None:
+    def start(self, inputs: Callable[[], dict[str, Any]]) -> None:
         """Run the epochs.
+
+        Args:
+            inputs: says what they depend on, once the candles are loaded.
 
         Raises:
             JobCancelled: the job was asked to stop; within the epoch that runs.
             DataMissing: there are no candles in the timerange.
             Exception: an epoch's own.
         """
-        self._tell_preparations()
+        self._tell_preparations(inputs)
         self.job.on_cancel(self._stop)
         super().start()
 
     def run_optimizer_parallel(self, parallel: Any, asked: list[Any]) -> list[dict[str, Any]]:
         self.job.checkpoint()
+        epochs = [self.earlier.epoch(params) for params in asked]
+        missing = [params for params, epoch in zip(asked, epochs, strict=True) if epoch is None]
+        computed = iter(self._compute(parallel, missing) if missing else [])
+        return [epoch or next(computed) for epoch in epochs]
+
+    def _compute(self, parallel: Any, asked: list[Any]) -> list[dict[str, Any]]:
         try:
             epochs: list[dict[str, Any]] = super().run_optimizer_parallel(parallel, asked)
         except Exception as exc:
@@ -66,7 +78,7 @@ class Optimiser(Hyperopt):
         self.job.progress(current, self.total_epochs, told_in_short(self.current_best_epoch))
         self.job.checkpoint()
 
-    def _tell_preparations(self) -> None:
+    def _tell_preparations(self, inputs: Callable[[], dict[str, Any]]) -> None:
         hyperopter, strategy = self.hyperopter, self.hyperopter.backtesting.strategy
         prepare, pairs = hyperopter.prepare_hyperopt, len(hyperopter.pairlist)
 
@@ -85,6 +97,8 @@ class Optimiser(Hyperopt):
                 raise
             finally:
                 del strategy.advise_indicators
+            if there := self.earlier.begin(self.random_state, inputs()):
+                self.job.log(f"hyperopt: {there} epochs of an earlier run of this job are there already")
 
         hyperopter.prepare_hyperopt = prepare_and_tell
 
