@@ -1,4 +1,4 @@
-"""Backtests, and comparisons of them, as Celery tasks."""
+"""Backtests, comparisons of them, and analyses of strategies, as Celery tasks."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ from typing import Any
 from bridge import StreamTask
 from tasks.backtest_task import BacktestTask
 from tasks.celery import app
+from tasks.config_task import ConfigTask
 from tasks.ranking import row_of
+from workers.backtesting.analysis_params import AnalysisParams
 from workers.backtesting.compare_params import CompareParams
 from workers.backtesting.params import BacktestParams
+from workers.freqtrade.config.keys import LOOKAHEAD, RECURSIVE
 
 
 @app.task(base=BacktestTask, bind=True, service="backtesting", command="backtest.run")
@@ -39,3 +42,41 @@ def compare_task(results: Sequence[Mapping[str, Any]], *, title: str = "Comparis
         sort_by: a number of the rows (`RankedBy`), the best first.
     """
     return CompareParams.model_validate({"title": title, "rows": [row_of(each) for each in results], "sort_by": sort_by})
+
+
+class LookaheadTask(ConfigTask):
+    """Its config's keys are a lookahead analysis'."""
+
+    abstract = True
+    section = LOOKAHEAD
+
+
+class RecursiveTask(ConfigTask):
+    """Its config's keys are a recursive analysis'."""
+
+    abstract = True
+    section = RECURSIVE
+
+
+@app.task(base=LookaheadTask, bind=True, service="backtesting", command="analysis.lookahead")
+def run_lookahead_analysis_task(self: LookaheadTask, strategy_name: str, config: dict[str, Any]) -> AnalysisParams:
+    """Find out whether a strategy looks into the future; `.get()` gives freqtrade's findings as rows.
+
+    Args:
+        self: the task.
+        strategy_name: class name of the strategy.
+        config: freqtrade config as for a backtest, with a `timerange`, and maybe `minimum_trade_amount` and `targeted_trade_amount`.
+    """
+    return AnalysisParams.model_validate({"strategy_name": strategy_name, "config": self.fit(config)})
+
+
+@app.task(base=RecursiveTask, bind=True, service="backtesting", command="analysis.recursive")
+def run_recursive_analysis_task(self: RecursiveTask, strategy_name: str, config: dict[str, Any]) -> AnalysisParams:
+    """Find out how much a strategy's indicators depend on the number of startup candles; `.get()` gives freqtrade's findings as rows.
+
+    Args:
+        self: the task.
+        strategy_name: class name of the strategy.
+        config: freqtrade config as for a backtest, with a `timerange` that has an end, and maybe a list `startup_candle`, such as `[199, 499, 999]`.
+    """
+    return AnalysisParams.model_validate({"strategy_name": strategy_name, "config": self.fit(config)})

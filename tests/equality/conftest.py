@@ -23,8 +23,8 @@ PAIRS = ("BTC/USDT", "ETH/USDT", "SOL/USDT")
 
 
 def environment() -> dict[str, str]:
-    """Ours without anything that would change what a backtest reads."""
-    return {key: value for key, value in os.environ.items() if not key.startswith("FREQTRADE")} | {"PYTHONPATH": str(ROOT)}
+    """Ours without anything that would change what a backtest reads; freqtrade's tables aren't wrapped."""
+    return {key: value for key, value in os.environ.items() if not key.startswith("FREQTRADE")} | {"PYTHONPATH": str(ROOT), "COLUMNS": "250"}
 
 
 @dataclass

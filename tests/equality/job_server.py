@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import workers.backtesting.engine
+import workers.backtesting.lookahead
+import workers.backtesting.recursive
 import workers.data.engine
 import workers.freqai.engine
 import workers.hyperopt.engine  # noqa: F401 - the imports that a fork saves

@@ -42,6 +42,7 @@ def stored(backtests: Backtests, content: str) -> dict[str, Any]:
     return store.put("a-hyperopt", file, name="best_params.json").model_dump()
 
 
+@pytest.mark.slow
 def test_same_numbers_as_freqtrade_with_that_file_beside_the_strategy(backtests: Backtests) -> None:
     markets = [market(pair, price=0.01, amount=0.001, smallest_cost=5, fee=0.00075) for pair in PAIRS]
     backtests.markets = write_markets(backtests.folder / "markets", *markets).parent

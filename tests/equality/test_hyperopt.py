@@ -48,8 +48,8 @@ class FewestTrades(IHyperOptLoss):
 
 
 def hyperopt(backtests: Backtests, strategy: str = "RsiReversion", **changes: Any) -> Outcome:
-    """A small one, on three days of candles. `cancel_at` and `soft_limit_at` are epochs."""
-    when = {key: changes.pop(key, None) for key in ("cancel_at", "soft_limit_at")}
+    """A small one, on three days of candles. `cancel_at`, `soft_limit_at` and `kill_at` are epochs."""
+    when = {key: changes.pop(key, None) for key in ("cancel_at", "soft_limit_at", "kill_at")}
     return backtests.run(strategy, hyperopt_config(**changes), command="hyperopt.run", **when)
 
 
@@ -88,6 +88,7 @@ def finished(job_server: subprocess.Popen[str], synthetic_candles: Path, tmp_pat
     return backtests
 
 
+@pytest.mark.slow
 def test_same_epochs_and_best_as_plain_freqtrade(finished: Backtests) -> None:
     outcome = hyperopt(finished)
     assert outcome.error == {}
@@ -140,6 +141,7 @@ def test_result_says_what_was_searched_and_progress_says_the_best_so_far(backtes
     assert told[-1][1].startswith(f"best: loss {loss:.5g}, profit {profit:.2%}, ")
 
 
+@pytest.mark.slow
 def test_freqtrade_lists_the_stored_epochs(finished: Backtests, tmp_path: Path) -> None:
     outcome = hyperopt(finished)
     user_data = tmp_path / "user_data"
@@ -198,6 +200,7 @@ def test_no_good_result_is_said_in_the_result(backtests: Backtests) -> None:
     assert "best_params.json" not in {item["name"] for item in outcome.result["artifacts"]}
 
 
+@pytest.mark.slow
 def test_loss_function_of_ones_own(backtests: Backtests) -> None:
     folder = backtests.folder / "user_data" / "hyperopts"
     folder.mkdir(parents=True)
@@ -240,6 +243,25 @@ def test_loss_function_that_cannot_be_loaded_tells_its_own_error(backtests: Back
     (folder / "broken.py").write_text("import no_such_module\n" + OWN_LOSS)
     outcome = hyperopt(backtests, hyperopt_loss="FewestTrades")
     assert (outcome.error["type"], outcome.error["message"]) == ("ModuleNotFoundError", "No module named 'no_such_module'")
+
+
+def test_a_lost_run_is_taken_up_where_it_was(backtests: Backtests) -> None:
+    changes: dict[str, Any] = {"hyperopt_random_state": None, "epochs": 5}
+    hyperopt(backtests, kill_at=3, **changes)
+    backtests.count -= 1
+    again = hyperopt(backtests, **changes)
+    rows = json.loads((again.stored / "epochs.json").read_text())
+    backtests.count -= 1
+    other = hyperopt(backtests, **changes, stake_amount=50)
+    whole = hyperopt(backtests, epochs=5, hyperopt_random_state=again.result["hyperopt_random_state"])
+
+    assert whole.error == {}
+    assert (again.result["epochs_of_earlier_run"], whole.result["epochs_of_earlier_run"]) == (3, 0)
+    assert other.result["epochs_of_earlier_run"] == 0, "epochs of another config are no use"
+    assert {key: again.result[key] for key in ("best", "best_epochs", "epochs")} == {
+        key: whole.result[key] for key in ("best", "best_epochs", "epochs")
+    }
+    assert rows == json.loads((whole.stored / "epochs.json").read_text())
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""What the commands of the backtesting service carry. The Celery side imports this module too: pydantic and the standard library only."""
+"""What a `backtest.run` command carries. The Celery side imports this module too: pydantic and the standard library only."""
 
 from __future__ import annotations
 

@@ -26,6 +26,7 @@ from workers.freqtrade.manifest import short_manifest
 from workers.freqtrade.preparing import offline_exchanges, prepare, strategy_loading
 from workers.freqtrade.running import FreqtradeRun, freqtrade_run
 from workers.freqtrade.workspace import Workspace
+from workers.hyperopt.earlier_run import EarlierRun
 from workers.hyperopt.epochs import best_epoch, best_rows
 from workers.hyperopt.losses import check_loss
 from workers.hyperopt.optimiser import Optimiser, no_process_left
@@ -52,17 +53,20 @@ def run(job: Job, params: HyperoptParams, settings: FreqtradeSettings) -> dict[s
     """
     job.progress(0, None, "load")
     workspace, rows = Workspace(job.directory), list[dict[str, Any]]()
-    shutil.rmtree(_results(workspace), ignore_errors=True)  # an earlier run's: this one starts anew
+    earlier = EarlierRun(workspace.root, _results(workspace))
+    shutil.rmtree(_results(workspace), ignore_errors=True)
+    for file in (_params_file(workspace), _epochs_file(workspace), workspace.manifest_file):
+        file.unlink(missing_ok=True)
     try:
         with freqtrade_run(job, settings) as running:
-            result = _optimise(running, params, rows)
+            result = _optimise(running, params, rows, earlier)
     except BaseException as exc:  # a cancelled job is no Exception
         _keep_partial(job, workspace, rows, exc)
         raise
     return result | {"artifacts": _store(job, workspace)} | running.costs()
 
 
-def _optimise(running: FreqtradeRun, params: HyperoptParams, rows: list[dict[str, Any]]) -> dict[str, Any]:
+def _optimise(running: FreqtradeRun, params: HyperoptParams, rows: list[dict[str, Any]], earlier: EarlierRun) -> dict[str, Any]:
     prepared = prepare(
         running,
         params.strategy_name,
@@ -73,7 +77,7 @@ def _optimise(running: FreqtradeRun, params: HyperoptParams, rows: list[dict[str
     )
     config = prepared.config
     config |= {key: default for key, default in DEFAULTS.items() if key not in prepared.merged}
-    config.setdefault("hyperopt_random_state", random.randint(1, LARGEST_SEED))  # noqa: S311 - no secret
+    config.setdefault("hyperopt_random_state", earlier.random_state or random.randint(1, LARGEST_SEED))  # noqa: S311 - no secret
     folders = [*([Path(config["hyperopt_path"])] if "hyperopt_path" in config else []), running.settings.hyperopts_folder]
     check_loss(config.get("hyperopt_loss"), folders)
 
@@ -83,24 +87,28 @@ def _optimise(running: FreqtradeRun, params: HyperoptParams, rows: list[dict[str
         no_process_left(running.workspace.root, jobs=config["hyperopt_jobs"]),
     ):
         with strategy_loading(prepared):
-            hyperopt = Optimiser(config, running.job, rows)
+            hyperopt = Optimiser(config, running.job, rows, earlier)
         _check_spaces(hyperopt)
         check_candles(hyperopt.hyperopter.backtesting)
+        prepared.code_folders.extend(folders)
+
+        def manifest() -> dict[str, Any]:
+            strategy, loss = hyperopt.hyperopter.backtesting.strategy, hyperopt.hyperopter.custom_hyperoptloss
+            made_of = prepared.manifest(strategy, read, markets[0], others=[loss])
+            return made_of | {"versions": made_of["versions"] | {"optuna": version("optuna")}, "hyperopt_random_state": hyperopt.random_state}
+
         try:
-            hyperopt.start()
+            hyperopt.start(manifest)
         finally:
             hyperopt.data_pickle_file.unlink(missing_ok=True)  # all candles, once more
             _write_epochs(hyperopt, params.strategy_name, running.workspace)
 
-    strategy, loss = hyperopt.hyperopter.backtesting.strategy, hyperopt.hyperopter.custom_hyperoptloss
-    prepared.code_folders.extend(folders)
-    manifest = prepared.manifest(strategy, read, markets[0], others=[loss])
-    manifest |= {"versions": manifest["versions"] | {"optuna": version("optuna")}, "hyperopt_random_state": hyperopt.random_state}
-    running.workspace.manifest_file.write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+    made_of = manifest()  # once more: strategies may read more files while they run
+    running.workspace.manifest_file.write_text(json.dumps(made_of, indent=1), encoding="utf-8")
     return _result(hyperopt) | {
         "config": prepared.verdicts,
         "synthetic_markets": markets[0].synthetic,
-        "manifest": short_manifest(manifest),
+        "manifest": short_manifest(made_of),
     }
 
 
@@ -132,6 +140,7 @@ def _result(hyperopt: Optimiser) -> dict[str, Any]:
         "timerange": config.get("timerange"),
         "epochs": len(rows),
         "epochs_planned": config["epochs"],
+        "epochs_of_earlier_run": hyperopt.earlier.used,
         "epochs_skipped": hyperopt.count_skipped_epochs,
         "best": best,
         "no_good_result": None if best else NO_GOOD_RESULT,

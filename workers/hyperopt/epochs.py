@@ -12,6 +12,7 @@ METRICS = (
     *("profit_factor", "sharpe", "sortino", "calmar", "sqn", "max_drawdown_account", "max_drawdown_abs", "holding_avg_s"),
 )
 """The columns of a row, under freqtrade's names."""
+WHEN_IT_RAN = frozenset({"backtest_run_start_ts", "backtest_run_end_ts"})
 LISTED = 20
 """Rows in the result; the artifact `epochs.json` has every epoch."""
 MAX_LOSS = 100_000
@@ -39,7 +40,8 @@ def best_epoch(epoch: Mapping[str, Any] | None) -> dict[str, Any] | None:
     """The best epoch, with its parameters by space and every number that freqtrade has of it."""
     if epoch is None:
         return None
-    numbers = {key: json_safe(value) for key, value in epoch["results_metrics"].items() if not isinstance(value, Mapping | list)}
+    metrics = epoch["results_metrics"].items()
+    numbers = {key: json_safe(value) for key, value in metrics if not isinstance(value, Mapping | list) and key not in WHEN_IT_RAN}
     return {
         "epoch": epoch["current_epoch"],
         "loss": json_safe(epoch["loss"]),

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from queue import Queue
 from typing import TYPE_CHECKING, Any
 
-from freqtrade.exceptions import OperationalException, StrategyError
+from freqtrade.exceptions import OperationalException
 from freqtrade.optimize.hyperopt import Hyperopt, hyperopt_optimizer
 from joblib.externals.loky import get_reusable_executor
 
@@ -17,46 +18,57 @@ from workers.freqtrade.indicators import tell_indicators
 from workers.hyperopt.epochs import epoch_row, told_in_short
 
 if TYPE_CHECKING:
+    from workers.hyperopt.earlier_run import EarlierRun
     from workers.job import Job
 
 
 class Optimiser(Hyperopt):
     """A hyperopt of a job. What `hyperopter` holds travels to other processes, so nothing of the job may hang on it while epochs run."""
 
-    def __init__(self, config: dict[str, Any], job: Job, rows: list[dict[str, Any]]) -> None:
+    def __init__(self, config: dict[str, Any], job: Job, rows: list[dict[str, Any]], earlier: EarlierRun) -> None:
         """As freqtrade's.
 
         Args:
             config: freqtrade's.
             job: is told of each epoch.
             rows: each epoch that is done is added here, so that they outlive a run that fails.
+            earlier: may have epochs already.
         """
         super().__init__(config)
         self.job = job
         self.rows = rows
+        self.earlier = earlier
         self._parallel = config["hyperopt_jobs"] > 1
 
-    def start(self) -> None:
+    def start(self, inputs: Callable[[], dict[str, Any]]) -> None:
         """Run the epochs.
+
+        Args:
+            inputs: says what they depend on, once the candles are loaded.
 
         Raises:
             JobCancelled: the job was asked to stop; within the epoch that runs.
             DataMissing: there are no candles in the timerange.
             Exception: an epoch's own.
         """
-        self._tell_preparations()
+        self._tell_preparations(inputs)
         self.job.on_cancel(self._stop)
         super().start()
 
     def run_optimizer_parallel(self, parallel: Any, asked: list[Any]) -> list[dict[str, Any]]:
         self.job.checkpoint()
+        epochs = [self.earlier.epoch(params) for params in asked]
+        missing = [params for params, epoch in zip(asked, epochs, strict=True) if epoch is None]
+        computed = iter(self._compute(parallel, missing) if missing else [])
+        return [epoch or next(computed) for epoch in epochs]
+
+    def _compute(self, parallel: Any, asked: list[Any]) -> list[dict[str, Any]]:
         try:
             epochs: list[dict[str, Any]] = super().run_optimizer_parallel(parallel, asked)
         except Exception as exc:
             self.job.checkpoint()  # it comes of `_stop`
-            own = exc.__cause__ if isinstance(exc, StrategyError) and exc.__cause__ else exc
             number = len(self.rows) + 1
-            own.add_note(f"hyperopt: in epoch {number}{' or one that ran beside it' if len(asked) > 1 else ''}; the parameters: {asked}")
+            exc.add_note(f"hyperopt: in epoch {number}{' or one that ran beside it' if len(asked) > 1 else ''}; the parameters: {asked}")
             raise
         return epochs
 
@@ -66,7 +78,7 @@ class Optimiser(Hyperopt):
         self.job.progress(current, self.total_epochs, told_in_short(self.current_best_epoch))
         self.job.checkpoint()
 
-    def _tell_preparations(self) -> None:
+    def _tell_preparations(self, inputs: Callable[[], dict[str, Any]]) -> None:
         hyperopter, strategy = self.hyperopter, self.hyperopter.backtesting.strategy
         prepare, pairs = hyperopter.prepare_hyperopt, len(hyperopter.pairlist)
 
@@ -85,6 +97,8 @@ class Optimiser(Hyperopt):
                 raise
             finally:
                 del strategy.advise_indicators
+            if there := self.earlier.begin(self.random_state, inputs()):
+                self.job.log(f"hyperopt: {there} epochs of an earlier run of this job are there already")
 
         hyperopter.prepare_hyperopt = prepare_and_tell
 
@@ -97,19 +111,26 @@ class Optimiser(Hyperopt):
 
 @contextlib.contextmanager
 def no_process_left(workspace: Path, *, jobs: int) -> Iterator[None]:
-    """End the processes that a hyperopt starts: joblib's, and the one that freqtrade always starts to pass log lines.
+    """End the processes that several jobs start: joblib's, and freqtrade's, which passes log lines. One job needs none, though freqtrade starts its own for it too.
 
     joblib's files go into the job's folder, so that they go with it when all processes are killed.
     """
     os.environ["JOBLIB_TEMP_FOLDER"] = str(workspace)
+    if jobs == 1:
+        hyperopt_optimizer.HyperOptimizer._setup_logging_mp_workaround = _pass_no_log_lines  # noqa: SLF001 - its only place
+        yield
+        return
     try:
         yield
     finally:
         queue = getattr(hyperopt_optimizer, "log_queue", None)
         if queue is not None:
             queue._manager.shutdown()  # noqa: SLF001 - freqtrade keeps no other way to it
-        if jobs > 1:
-            _end_processes()
+        _end_processes()
+
+
+def _pass_no_log_lines(_: Any) -> None:
+    hyperopt_optimizer.log_queue = Queue()
 
 
 def _end_processes() -> None:
