@@ -96,11 +96,15 @@ class ArtifactStore:
     def write(self, name: str, content: bytes) -> str:
         """Put a file that is no job's, such as the index, and return its URI: written aside, then renamed."""
         target = self._path(name)
-        self.fs.makedirs(self.root, exist_ok=True)
+        self.fs.makedirs(target.rsplit("/", 1)[0], exist_ok=True)
         with self.fs.open(f"{target}.part", "wb") as sink:
             sink.write(content)
         self.fs.mv(f"{target}.part", target)
         return f"{self.url}/{name}"
+
+    def exists(self, name: str) -> bool:
+        """Whether a file is there."""
+        return bool(self.fs.exists(self._path(name)))
 
     def folders(self) -> set[str]:
         """The job folders that are there."""

@@ -17,6 +17,7 @@ from streams.bus.clients import connect
 from streams.bus.topology import Service
 from workers.artifacts import ArtifactStore
 from workers.job_records import JobRecord, JobRecords
+from workers.reports.record import INDEX
 from workers.retention import Folder, to_remove
 from workers.settings import WorkerSettings
 
@@ -85,6 +86,8 @@ class Housekeeping:
         chosen = to_remove(folders, now=time.time(), keep_days=settings.artifacts_keep_days, keep_bytes=_bytes(settings.artifacts_keep_gb))
         for folder in chosen:
             store.remove(folder.name)
+        if chosen:
+            _bring_index_up_to_date(store)
         return len(chosen)
 
     def _forget(self, store: ArtifactStore, records: dict[str, JobRecord], ended: set[str]) -> None:
@@ -93,6 +96,17 @@ class Housekeeping:
         for name in ended:
             if name not in stored and not (self.settings.jobs_dir / name).exists():
                 self.records.forget(records[name])
+
+
+def _bring_index_up_to_date(store: ArtifactStore) -> None:
+    """Runs that are gone leave the index too, where there is one; a worker that draws no pages may lack what draws them."""
+    try:
+        if store.exists(INDEX):
+            from workers.reports.index import refresh  # it needs Jinja
+
+            refresh(store)
+    except Exception:
+        logger.exception("the index of runs still names runs that were removed")
 
 
 def folder_bytes(folder: Path) -> int:

@@ -86,14 +86,9 @@ function mark(ctx, fill, shape) {
 
 function candleChart(id, bars, trades) {
   const data = candleData(bars);
-  const range = (chart, from, to) => {
-    let [least, most] = [Infinity, -Infinity];
-    for (let place = 0; place < data[0].length; place++) {
-      if (data[0][place] + bars.step < chart.scales.x.min || data[0][place] > chart.scales.x.max || data[3][place] === null) continue;
-      least = Math.min(least, data[3][place]);
-      most = Math.max(most, data[2][place]);
-    }
-    if (least > most) return [from, to];
+  // uPlot gives the least and the most of what is in sight: of the four columns, the lows and the highs.
+  const range = (chart, least, most) => {
+    if (!isNumber(least)) return [0, 1];
     const room = (most - least || most * 0.01) * 0.06;
     return [least - room, most + room];
   };

@@ -33,7 +33,7 @@ function timeLabels(plot, splits) {
   return splits.map((seconds) => {
     if (seconds % day) return part(seconds, { hour: "2-digit", minute: "2-digit" });
     if (step >= 360 * day) return part(seconds, { year: "numeric" });
-    if (step >= 27 * day) return part(seconds, { month: "short", year: "2-digit" });
+    if (step >= 27 * day) return part(seconds, { month: "short", year: "numeric" });
     return part(seconds, { day: "numeric", month: "short" });
   });
 }
