@@ -102,6 +102,10 @@ class ArtifactStore:
         self.fs.mv(f"{target}.part", target)
         return f"{self.url}/{name}"
 
+    def exists(self, name: str) -> bool:
+        """Whether a file is there."""
+        return bool(self.fs.exists(self._path(name)))
+
     def folders(self) -> set[str]:
         """The job folders that are there."""
         return self.names(kind="directory")

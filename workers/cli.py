@@ -126,6 +126,22 @@ def run_one(type_: str, imports: tuple[str, ...], service: str | None, *, as_mes
     )
 
 
+@cli.group()
+def reports() -> None:
+    """The pages of runs."""
+
+
+@reports.command()
+def index() -> None:
+    """Make the index of all runs anew, from the records in the artifact store (ARTIFACTS_URL), and print where it is."""
+    from workers.artifacts import ArtifactStore
+    from workers.reports.index import refresh
+
+    settings = WorkerSettings.load()
+    settings.make_places()
+    click.echo(refresh(ArtifactStore(settings.artifacts_url), from_scratch=True))
+
+
 def main() -> None:
     """Entry point: errors of ours are told in one paragraph, without a traceback."""
     try:

@@ -17,6 +17,7 @@ from streams.bus.clients import connect
 from streams.bus.topology import Service
 from workers.artifacts import ArtifactStore
 from workers.job_records import JobRecord, JobRecords
+from workers.reports.record import INDEX
 from workers.retention import Folder, to_remove
 from workers.reuse import forget_gone
 from workers.settings import WorkerSettings
@@ -88,6 +89,7 @@ class Housekeeping:
             store.remove(folder.name)
         if chosen:
             forget_gone(store)
+            _bring_index_up_to_date(store)
         return len(chosen)
 
     def _forget(self, store: ArtifactStore, records: dict[str, JobRecord], ended: set[str]) -> None:
@@ -96,6 +98,17 @@ class Housekeeping:
         for name in ended:
             if name not in stored and not (self.settings.jobs_dir / name).exists():
                 self.records.forget(records[name])
+
+
+def _bring_index_up_to_date(store: ArtifactStore) -> None:
+    """Runs that are gone leave the index too, where there is one; a worker that draws no pages may lack what draws them."""
+    try:
+        if store.exists(INDEX):
+            from workers.reports.index import refresh  # it needs Jinja
+
+            refresh(store)
+    except Exception:
+        logger.exception("the index of runs still names runs that were removed")
 
 
 def folder_bytes(folder: Path) -> int:

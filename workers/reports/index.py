@@ -17,14 +17,14 @@ from pydantic import ValidationError
 
 from workers.errors import DataMissing
 from workers.reports.index_page import index_page
-from workers.reports.record import RECORD, RunRecord
+from workers.reports.record import INDEX, RECORD, RunRecord
 
 if TYPE_CHECKING:
     from workers.artifacts import ArtifactStore
 
 logger = logging.getLogger(__name__)
 
-INDEX, CACHE, LOCK = "index.html", "index.cache.json", ".index.lock"
+CACHE, LOCK = "index.cache.json", ".index.lock"
 CACHE_VERSION = 1
 MOST_RECORD_BYTES = 256 << 10
 

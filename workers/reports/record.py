@@ -16,6 +16,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 RECORD, REPORT = "run.json", "report.html"
 """Their names in the job's folder of the store."""
+INDEX = "index.html"
+"""At the root of the store."""
 MOST_KEYS = 200
 MOST_VALUE_CHARS = 200
 CURVE_POINTS = 60

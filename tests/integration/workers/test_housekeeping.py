@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from workers.artifacts import ArtifactStore
 from workers.disk_room import DiskRoom
 from workers.housekeeping import Housekeeping
 from workers.job_records import TRASH, JobRecords
+from workers.reports.index import refresh
+from workers.reports.record import INDEX, RECORD, Kind, RunRecord
 from workers.settings import WorkerSettings
 
 House = Callable[..., Housekeeping]
@@ -170,6 +173,20 @@ def test_artifacts_have_their_own_retention_in_any_store(scene: Scene, house: Ho
     assert {"f-10", "open"} == {record.folder for record in keeper.records.all()}
     for folder in store.folders():
         store.remove(folder)
+
+
+def test_runs_that_are_removed_leave_the_index(house: House, tmp_path: Path) -> None:
+    keeper = house(artifacts_keep_days=30)
+    store = ArtifactStore(keeper.settings.artifacts_url)
+    for folder, days in (("f-40", 40), ("f-10", 10)):
+        record = RunRecord(task_id=folder, kind=Kind.BACKTEST, title=f"run of {days} days ago", finished_at=datetime.now(UTC))
+        store.write(f"{folder}/{RECORD}", record.model_dump_json().encode())
+        used(keeper, folder, f"gone-{folder}", at=time.time() - days * 86_400)
+    refresh(store)
+    assert b"run of 40 days ago" in store.read(INDEX)
+    keeper.clean()
+    assert b"run of 40 days ago" not in store.read(INDEX)
+    assert b"run of 10 days ago" in store.read(INDEX)
 
 
 def test_over_their_size_artifacts_go_too(scene: Scene, house: House, tmp_path: Path) -> None:

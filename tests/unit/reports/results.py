@@ -38,7 +38,7 @@ def trade(place: int, pair: str, **changes: Any) -> dict[str, Any]:
 
 def row(key: str, name: str, trades: list[dict[str, Any]]) -> dict[str, Any]:
     profit = sum(item["profit_abs"] for item in trades)
-    ratios = {"winrate": 0.5, "profit_mean": 0.01, "profit_total": profit / 1000, "max_drawdown_account": 0.1, "profit_factor": 1.5}
+    ratios = {"winrate": 0.5, "profit_mean": 0.01, "profit_total": profit / 1000, "max_drawdown_account": 0.1, "profit_factor": 1.5, "losses": 2}
     return {key: name, "trades": len(trades), "profit_total_abs": profit, "duration_avg": "0:30:00"} | ratios
 
 
@@ -107,3 +107,83 @@ def backtest(
         "config": {"exchange": {"name": "binance", "pair_whitelist": names}, "stake_amount": 100},
     }
     return result | numbers | changes, details
+
+
+def training(*, pairs: int = 2, windows: int = 6) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The same of a FreqAI training."""
+    result, details = backtest()
+    rows = [
+        {
+            "pair": f"COIN{pair}/USDT",
+            "window": number + 1,
+            "windows": windows,
+            "train_start": f"2026-01-{number + 1:02}T00:00:00+00:00",
+            "train_stop": f"2026-01-{number + 8:02}T00:00:00+00:00",
+            "predict_stop": f"2026-01-{number + 10:02}T00:00:00+00:00",
+            "train_rows": 1_000 + number,
+            "test_rows": 100,
+            "features": 40,
+            "test": {"&-s_close": {"rmse": 0.01 + 0.001 * number + 0.002 * pair, "mae": 0.008}},
+            "fit_seconds": 0.5,
+        }
+        for pair in range(pairs)
+        for number in range(windows)
+    ]
+    features = [{"feature": f"%-rsi_{place}", "importance": 20 - place} for place in range(20)]
+    kept = {
+        key: result[key] for key in ("strategy", "timeframe", "timerange", "synthetic_markets", "config", "manifest", "run_seconds", "cpu_seconds")
+    }
+    return kept | {
+        "model": "LightGBMRegressor",
+        "identifier": "EmaCross",
+        "features": 40,
+        "labels": ["&-s_close"],
+        "windows": rows,
+        "windows_trained": len(rows),
+        "windows_kept": 0,
+        "fit_seconds": 0.5 * len(rows),
+        "model_artifact": {"name": "EmaCross.freqai.zip", "uri": "file:///x", "size": 12_345, "sha256": "e" * 64},
+    }, {"windows": [row | {"importances": features} for row in rows], "config": details["config"]}
+
+
+def hyperopt(*, epochs: int = 60) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The same of a hyperopt."""
+    result, details = backtest()
+    rows: list[dict[str, Any]] = [
+        {
+            "epoch": place + 1,
+            "loss": None if place % 9 == 0 else 50_000.0 if place % 11 == 0 else -math.log(place + 1) + 3 * math.sin(place * 7.3),
+            "is_best": False,
+            "params": {"buy_rsi": place, "roi_p1": place / 1000},
+            "profit_total": math.sin(place) / 10,
+            "profit_total_abs": math.sin(place) * 100,
+            "max_drawdown_account": abs(math.cos(place)) / 10,
+            "total_trades": 30 + place,
+            "winrate": 0.5,
+            "sharpe": 1.0,
+        }
+        for place in range(epochs)
+    ]
+    ranked = sorted((item for item in rows if item["loss"] is not None), key=lambda item: item["loss"])
+    best = ranked[0] if ranked else None
+    kept = {
+        key: result[key] for key in ("strategy", "timeframe", "timerange", "synthetic_markets", "config", "manifest", "run_seconds", "cpu_seconds")
+    }
+    return kept | {
+        "hyperopt_loss": "SharpeHyperOptLoss",
+        "hyperopt_random_state": 42,
+        "spaces": ["buy", "roi"],
+        "epochs": epochs,
+        "epochs_planned": 100,
+        "best": best
+        and {
+            "epoch": best["epoch"],
+            "loss": best["loss"],
+            "params": {"buy": {"buy_rsi": 30}, "roi": {"0": 0.05}},
+            "params_not_optimized": {"sell": {"sell_rsi": 70}},
+            "metrics": {"stake_currency": "USDT"}
+            | {key: best[key] for key in ("profit_total", "profit_total_abs", "max_drawdown_account", "total_trades", "winrate", "sharpe")},
+        },
+        "no_good_result": None if best else "no epoch had a loss",
+        "best_epochs": ranked[:20],
+    }, {"epochs": rows, "config": details["config"]}

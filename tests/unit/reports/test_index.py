@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from tests.unit.reports.results import job_of
 from tests.unit.reports.test_backtest_page import EVIL, Elements
 from workers.artifacts import ArtifactStore
-from workers.reports.index import CACHE, INDEX, refresh
-from workers.reports.record import RunRecord
+from workers.cli import cli
+from workers.reports.index import CACHE, refresh
+from workers.reports.record import INDEX, RunRecord
 
 RECORD: dict[str, Any] = {
     "task_id": "task",
@@ -161,3 +163,13 @@ def test_a_store_elsewhere_has_an_index_too() -> None:
         store.write(f"{folder}/run.json", RunRecord.model_validate(RECORD | {"task_id": folder}).model_dump_json().encode())
         refresh(store, changed={folder})
     assert {"a", "b"} == set(shown(store))
+
+
+def test_the_command_makes_it_anew_and_says_where_it_is(store: ArtifactStore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("ARTIFACTS_URL", store.url)
+    monkeypatch.setenv("JOBS_DIR", str(tmp_path / "jobs"))
+    write(store, "a")
+    store.write(CACHE, b'{"version": 1, "rows": {"a": {"stamp": null, "record": {"title": "of yesterday"}}}}')
+    done = CliRunner().invoke(cli, ["reports", "index"])
+    assert f"{store.url}/index.html\n" == done.output
+    assert ["EmaCross 5m"] == [run["title"] for run in data_of(store)["runs"]]

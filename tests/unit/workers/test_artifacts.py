@@ -44,3 +44,26 @@ def test_nothing_outside_of_the_store_is_opened(store: ArtifactStore, stored: Ar
 def test_what_is_gone_is_named(store: ArtifactStore, stored: Artifact, tmp_path: Path, gone: str) -> None:
     with pytest.raises(DataMissing, match=r"no file .*/task-1/out"):
         store.get(stored.model_copy(update={"uri": f"{store.url}/{gone}"}), tmp_path / "again.txt")
+
+
+def test_a_file_of_the_store_itself_is_no_jobs_folder(store: ArtifactStore, stored: Artifact) -> None:
+    assert store.write("index.html", b"<p>") == f"{store.url}/index.html"
+    assert store.read("index.html") == b"<p>"
+    assert {"task-1"} == store.folders()
+    assert store.exists("index.html")
+    assert not store.exists("index.html.part")
+
+
+@pytest.mark.parametrize("name", ["../film.txt", "/etc/passwd", "task-1/../../film.txt"])
+def test_a_name_leads_nowhere_out_of_the_store(store: ArtifactStore, name: str) -> None:
+    with pytest.raises(ValueError, match="below the store"):
+        store.read(name)
+    with pytest.raises(ValueError, match="below the store"):
+        store.write(name, b"")
+
+
+def test_a_file_that_is_too_large_to_be_read_whole_is_not(store: ArtifactStore) -> None:
+    store.write("a.json", b"x" * 11)
+    assert store.read("a.json", most_bytes=11) == b"x" * 11
+    with pytest.raises(ValueError, match="more than 10 bytes"):
+        store.read("a.json", most_bytes=10)

@@ -16,11 +16,11 @@ timeLine("drawdown", DATA.drawdown.map(([moment, ratio]) => [moment, -ratio * 10
   sync: "balance",
 });
 
+let chart = null;
 const pairs = Object.keys(DATA.candles);
 if (pairs.length === 0) document.getElementById("candles-section").hidden = true;
 else {
   const choice = document.getElementById("pair");
-  let chart = null;
   const show = () => {
     if (chart !== null) {
       chart.destroy();
@@ -44,3 +44,4 @@ else {
 }
 
 tradeTable();
+showFooter();

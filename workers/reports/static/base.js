@@ -59,3 +59,6 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => redr
 const LINES = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00"];
 const lineColour = (place) => LINES[place % LINES.length];
 const lineDash = (place) => [[], [6, 3], [2, 3]][Math.floor(place / LINES.length) % 3];
+
+// Each page's script ends with it: what is filled by then moves nothing any more.
+const showFooter = () => { document.querySelector("footer").hidden = false; };

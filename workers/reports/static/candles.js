@@ -44,14 +44,14 @@ function drawCandles(chart, bars) {
 function drawTrades(chart, trades) {
   const { ctx } = chart;
   const [from, to] = [chart.scales.x.min, chart.scales.x.max];
-  const size = 5 * devicePixelRatio;
+  const seen = trades.filter((trade) => trade.closed >= from && trade.opened <= to);
+  const size = (seen.length > 300 ? 2.5 : seen.length > 80 ? 3.5 : 5) * devicePixelRatio;
   ctx.save();
   ctx.beginPath();
   ctx.rect(chart.bbox.left, chart.bbox.top, chart.bbox.width, chart.bbox.height);
   ctx.clip();
   ctx.lineWidth = 1.5 * devicePixelRatio;
-  for (const trade of trades) {
-    if (trade.closed < from || trade.opened > to) continue;
+  for (const trade of seen) {
     const at = (seconds, rate) => [chart.valToPos(seconds, "x", true), chart.valToPos(rate, "y", true)];
     const [x1, y1] = at(trade.opened, trade.entry);
     const [x2, y2] = at(trade.closed, trade.exit);
@@ -86,14 +86,9 @@ function mark(ctx, fill, shape) {
 
 function candleChart(id, bars, trades) {
   const data = candleData(bars);
-  const range = (chart, from, to) => {
-    let [least, most] = [Infinity, -Infinity];
-    for (let place = 0; place < data[0].length; place++) {
-      if (data[0][place] + bars.step < chart.scales.x.min || data[0][place] > chart.scales.x.max || data[3][place] === null) continue;
-      least = Math.min(least, data[3][place]);
-      most = Math.max(most, data[2][place]);
-    }
-    if (least > most) return [from, to];
+  // uPlot gives the least and the most of what is in sight: of the four columns, the lows and the highs.
+  const range = (chart, least, most) => {
+    if (!isNumber(least)) return [0, 1];
     const room = (most - least || most * 0.01) * 0.06;
     return [least - room, most + room];
   };
@@ -107,7 +102,7 @@ function candleChart(id, bars, trades) {
     data,
     {
       scales: { x: { time: true, range: (chart, from, to) => [from, to] }, y: { range } },
-      axes: [timeAxis(), { ...valueAxis(), values: (chart, splits) => splits.map(format.rate) }],
+      axes: [timeAxis(), { ...valueAxis(), values: (chart, splits) => stepped(splits, format.number) }],
       series: [{}, ...[1, 2, 3, 4].map(() => ({ paths: () => null, points: { show: false } }))],
       cursor: { drag: { x: true, y: false }, points: { show: false } },
       hooks: { draw: [(chart) => drawCandles(chart, bars), (chart) => drawTrades(chart, trades)] },

@@ -11,7 +11,7 @@ function axis(options = {}) {
 // Wide enough for its labels, whatever they are.
 function valueAxis(label) {
   return axis({
-    size: (plot, values) => (values ? Math.ceil(Math.max(...values.map((text) => (text ?? "").length)) * 7 + 14) : 50),
+    size: (plot, values) => (values ? Math.max(60, Math.ceil(Math.max(...values.map((text) => (text ?? "").length)) * 7 + 14)) : 60),
     values: (plot, splits) => splits.map(label),
   });
 }
@@ -19,11 +19,12 @@ function valueAxis(label) {
 // Labels with as many digits as tell neighbours apart.
 const stepped = (values, label) => {
   const step = values.length > 1 ? Math.abs(values[1] - values[0]) : 1;
-  const digits = Math.max(0, Math.min(8, Math.ceil(-Math.log10(step) - 1e-9)));
+  let digits = 0;
+  while (digits < 8 && Math.abs(step * 10 ** digits - Math.round(step * 10 ** digits)) > 1e-6 * step * 10 ** digits) digits += 1;
   return values.map((value) => label(value, digits));
 };
 
-const timeAxis = () => axis({ size: 34, space: 70, values: timeLabels });
+const timeAxis = () => axis({ size: 28, space: 70, values: timeLabels });
 
 function timeLabels(plot, splits) {
   const day = 86400;
@@ -32,7 +33,7 @@ function timeLabels(plot, splits) {
   return splits.map((seconds) => {
     if (seconds % day) return part(seconds, { hour: "2-digit", minute: "2-digit" });
     if (step >= 360 * day) return part(seconds, { year: "numeric" });
-    if (step >= 27 * day) return part(seconds, { month: "short", year: "2-digit" });
+    if (step >= 27 * day) return part(seconds, { month: "short", year: "numeric" });
     return part(seconds, { day: "numeric", month: "short" });
   });
 }
@@ -41,8 +42,7 @@ function timeLabels(plot, splits) {
 function plot(id, data, options, readout = null) {
   const place = document.getElementById(id);
   const told = document.getElementById(`${id}-readout`);
-  const height = Number(place.dataset.height);
-  place.style.height = `${height}px`;
+  const height = place.clientHeight;
   const hooks = options.hooks ?? {};
   const made = new uPlot(
     {
@@ -50,7 +50,7 @@ function plot(id, data, options, readout = null) {
       height,
       tzDate: utc,
       legend: { show: false },
-      padding: [8, 8, 0, 0],
+      padding: [8, 16, 0, 0],
       ...options,
       hooks: { ...hooks, setCursor: [(chart) => { if (readout && told) told.textContent = readout(chart.cursor.idx ?? null) ?? ""; }] },
     },
@@ -84,12 +84,16 @@ function timeLine(id, points, { label, read, series, range, sync, kind = "line" 
   );
 }
 
-// Several curves over each other: each is [{name, points}], on the moments of all.
-function curvesOver(id, curves, legendId) {
+const signed = (value) => format.percent(value, 2, true);
+const inPercent = (value, digits) => `${format.number(value, digits)} %`;
+
+// Several curves over each other: each is {name, points}, on the moments of all. Ratios, unless the options say how else to write a value.
+function curvesOver(id, curves, legendId, { text = signed, label = inPercent, times = text === signed ? 100 : 1, dots = false } = {}) {
   const tables = curves.map((curve) => columnsOf(curve.points));
   const data = uPlot.join(tables);
   const series = curves.map((curve, place) => ({
-    label: curve.name, stroke: lineColour(place), dash: lineDash(place), width: 1.5, spanGaps: true, points: { show: false },
+    label: curve.name, stroke: lineColour(place), dash: lineDash(place), width: 1.5, spanGaps: true,
+    points: { show: dots, size: 5, fill: lineColour(place), stroke: lineColour(place) },
   }));
   const legend = document.getElementById(legendId);
   legend.replaceChildren();
@@ -108,13 +112,13 @@ function curvesOver(id, curves, legendId) {
     id,
     data,
     {
-      axes: [timeAxis(), { ...valueAxis(), values: (chart, splits) => stepped(splits.map((value) => value * 100), (value, digits) => `${format.number(value, digits)} %`) }],
+      axes: [timeAxis(), { ...valueAxis(), values: (chart, splits) => stepped(splits.map((value) => value * times), label) }],
       series: [{}, ...series],
       cursor: { y: false, drag: { x: true, y: false }, points: { show: false } },
     },
     (index) => {
       const at = index ?? data[0].length - 1;
-      values.forEach((value, place) => { value.textContent = format.percent(last(data[place + 1], at), 2, true); });
+      values.forEach((value, place) => { value.textContent = text(last(data[place + 1], at)); });
       return format.moment(data[0][at]);
     },
   );

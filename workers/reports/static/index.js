@@ -18,34 +18,37 @@ const RUNS = DATA.runs.map((run) => {
 
 const value = (key) => (run) => run.numbers[key];
 const signedPercent = (ratio) => format.percent(ratio, 2, true);
+const number = (digits) => (value) => format.number(value, digits);
+const title = (run) => run.title || run.strategy || run.task;
+// Title, value, how it is written; what tells most comes first, as a phone shows only that.
 const COLUMNS = [
-  ["When", (run) => run.at, format.moment],
-  ["Kind", (run) => run.kind, String],
-  ["Run", (run) => run.title || run.strategy || run.task, String],
+  ["Run", title, (text, run) => [linked(run, text), ...warnings(run)]],
   ["Profit", value("profit_total"), signedPercent, tone],
   ["Drawdown", value("max_drawdown_account"), (ratio) => format.percent(ratio)],
-  ["Sharpe", value("sharpe"), (number) => format.number(number)],
-  ["Sortino", value("sortino"), (number) => format.number(number)],
-  ["Calmar", value("calmar"), (number) => format.number(number)],
-  ["Factor", value("profit_factor"), (number) => format.number(number)],
-  ["Trades", value("total_trades"), (number) => format.number(number, 0)],
+  ["Sharpe", value("sharpe"), number(2)],
+  ["Sortino", value("sortino"), number(2)],
+  ["Calmar", value("calmar"), number(2)],
+  ["Factor", value("profit_factor"), number(2)],
+  ["Trades", value("total_trades"), number(0)],
   ["Won", value("winrate"), (ratio) => format.percent(ratio, 0)],
   ["Took", (run) => run.seconds, format.duration],
+  ["Kind", (run) => run.kind, (kind) => element("span", { class: "kind" }, kind)],
+  ["When", (run) => run.at, format.moment],
 ];
-const isNumeric = (column) => column > 2;
+const [FIRST, WHEN] = [0, COLUMNS.length - 1];
+const isNumeric = (column) => column > FIRST && column < WHEN - 1;
 
-const state = { column: 0, sign: -1, shown: PAGE, rows: RUNS };
+const state = { column: WHEN, sign: -1, shown: PAGE, rows: RUNS };
 const selected = new Set();
 const byId = (id) => document.getElementById(id);
 
 function rowOf(run) {
   const box = element("input", { type: "checkbox", "aria-label": `Compare ${run.title}`, onchange: (event) => select(run, event.target.checked) });
   box.checked = selected.has(run);
-  const cells = COLUMNS.map(([, of, text, toneOf], column) => {
+  const cells = COLUMNS.map(([, of, written, toneOf], column) => {
     const it = of(run);
-    if (column === 1) return element("td", {}, element("span", { class: "kind" }, it));
-    if (column === 2) return element("th", { scope: "row" }, linked(run, it), ...warnings(run));
-    return element("td", { class: `${isNumeric(column) ? "num" : "nowrap"} ${toneOf ? toneOf(it) : ""}` }, text(it));
+    if (column === FIRST) return element("th", { scope: "row" }, ...written(it, run));
+    return element("td", { class: `${isNumeric(column) ? "num" : "nowrap"} ${toneOf ? toneOf(it) : ""}` }, written(it, run));
   });
   return element("tr", {}, element("td", {}, box), ...cells);
 }
@@ -77,15 +80,14 @@ function choose() {
 function start() {
   const heads = element("tr", {}, element("td", {}));
   byId("runs").tHead.append(heads);
-  COLUMNS.forEach(([title], column) => {
-    const head = element("th", { scope: "col", class: isNumeric(column) || column === 0 ? "num" : "" }, title);
-    if (column === 0) head.setAttribute("aria-sort", "descending");
+  COLUMNS.forEach(([heading], column) => {
+    const head = element("th", { scope: "col", class: isNumeric(column) ? "num" : "" }, heading);
     heads.append(head);
     sortHead(head, (sign) => {
       Object.assign(state, { column, sign });
       choose();
     });
-    if (column === 0) head.classList.remove("num");
+    if (column === WHEN) head.setAttribute("aria-sort", "descending");
   });
   for (const [id, of] of [["kind", (run) => run.kind], ["strategy", (run) => run.strategy]]) {
     for (const each of [...new Set(RUNS.map(of))].filter(Boolean).sort()) byId(id).append(element("option", { value: each }, each));

@@ -32,8 +32,11 @@ function compareSelected() {
   drawOverlay(runs);
 }
 
+const LISTED = new Set(NUMBERS.map(([, key]) => key));
+
 function numberRows(runs) {
-  return NUMBERS.filter(([, key]) => runs.some((run) => isNumber(run.numbers[key]))).map(([title, key, text, better]) => {
+  const others = [...new Set(runs.flatMap((run) => Object.keys(run.numbers)))].filter((key) => !LISTED.has(key)).sort();
+  return [...NUMBERS, ...others.map((key) => [key, key, (number) => format.money(number), 0])].filter(([, key]) => runs.some((run) => isNumber(run.numbers[key]))).map(([title, key, text, better]) => {
     const values = runs.map((run) => run.numbers[key]);
     const known = values.filter(isNumber);
     const best = better === 0 || known.length < 2 ? null : better * Math.max(...known.map((each) => better * each));
@@ -76,3 +79,4 @@ byId("clear").addEventListener("click", () => {
   fill();
 });
 start();
+showFooter();
