@@ -245,6 +245,7 @@ def test_loss_function_that_cannot_be_loaded_tells_its_own_error(backtests: Back
     assert (outcome.error["type"], outcome.error["message"]) == ("ModuleNotFoundError", "No module named 'no_such_module'")
 
 
+@pytest.mark.slow
 def test_a_lost_run_is_taken_up_where_it_was(backtests: Backtests) -> None:
     changes: dict[str, Any] = {"hyperopt_random_state": None, "epochs": 5}
     hyperopt(backtests, kill_at=3, **changes)

@@ -145,17 +145,19 @@ def test_folder_of_a_job_is_its_owners(finished: Outcome) -> None:
     assert finished.directory.stat().st_mode & 0o777 == 0o700
 
 
-def test_importing_the_handler_imports_no_freqtrade() -> None:
-    script = "import sys, workers.backtesting, workers.backtesting.params; print([m for m in sys.modules if m.split('.')[0] in {'freqtrade', 'pandas', 'redis', 'celery'}])"
+@pytest.mark.parametrize("service", ["backtesting", "hyperopt"])
+def test_importing_the_handlers_imports_no_freqtrade(service: str) -> None:
+    script = f"import sys, workers.{service}, workers.{service}.params; print([m for m in sys.modules if m.split('.')[0] in {{'freqtrade', 'pandas', 'redis', 'celery'}}])"
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True, env=dict(os.environ) | {"PYTHONPATH": str(ROOT)}
     )
     assert done.stdout.strip() == "[]"
 
 
-def test_preloading_leaves_one_thread_since_the_server_forks() -> None:
+@pytest.mark.parametrize("service", ["backtesting", "hyperopt"])
+def test_preloading_leaves_one_thread_since_the_server_forks(service: str) -> None:
     script = (
-        "import importlib, os, workers.backtesting as b; [importlib.import_module(m) for m in b.PRELOAD]; print(len(os.listdir('/proc/self/task')))"
+        f"import importlib, os, workers.{service} as b; [importlib.import_module(m) for m in b.PRELOAD]; print(len(os.listdir('/proc/self/task')))"
     )
     environment = {key: value for key, value in os.environ.items() if key not in {"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "JE_ARROW_MALLOC_CONF"}}
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env=environment | {"PYTHONPATH": str(ROOT)})
