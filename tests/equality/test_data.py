@@ -182,14 +182,16 @@ print(reads, longest)
 def test_who_reads_while_files_are_replaced_sees_whole_ones(data_jobs: DataJobs, tmp_path: Path) -> None:
     before = data_jobs.download("BTC/USDT", timeframes=("5m",), timerange=TIMERANGE).result["files"][0]
     file = data_jobs.datadir / before["file"]
+    whole = file.read_bytes()
     command = [sys.executable, "-c", READER, str(file), str(tmp_path / "end")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as reader:
+    with file.open("rb") as opened, subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as reader:
         assert reader.stdout is not None
         assert reader.stdout.readline() == "ready\n"
         for until in ("0120", "0201", "0210", "0220"):
             last = data_jobs.download("BTC/USDT", timeframes=("5m",), timerange=f"20240110-2024{until}")
         (tmp_path / "end").touch()
         output, errors = reader.communicate()
+        assert opened.read() == whole, "who has opened a file reads it to its end as it was"
     assert reader.returncode == 0, errors
     reads, longest = map(int, output.split())
     assert reads > 20

@@ -60,7 +60,7 @@ def test_services_whose_handlers_are_known_are_listed_beside_the_built_in_ones(f
 
 
 def test_the_built_in_service_keeps_its_own_commands(folder: Path) -> None:
-    assert workers(folder, "backtesting", "markets", "show", FREQTRADE_MARKETS=str(folder)).stdout.startswith("no snapshot in ")
+    assert workers(folder, "data", "markets", "show", FREQTRADE_MARKETS=str(folder)).stdout.startswith("no snapshot in ")
 
 
 @pytest.mark.parametrize(
