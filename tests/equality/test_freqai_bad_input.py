@@ -84,6 +84,23 @@ def test_a_training_that_makes_no_model(jobs: Backtests) -> None:
     assert "FreqAI has no model for a window" in error["message"]
 
 
+def test_a_disk_that_is_full_loses_no_finished_window(jobs: Backtests) -> None:
+    # While a file beside the class is there, no file may grow beyond 16 KiB from the second pair's first window on: its model isn't written whole.
+    full = "import resource; Path(__file__).with_name('full').exists() and dk.pair == 'ETH/USDT' and "
+    fits = own_model(jobs, before=full + "resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 14, resource.RLIM_INFINITY))")
+    fits.with_name("full").touch()
+    outcome = train(jobs, freqai_config(), model="Counted")
+    assert outcome.error["type"] == "OSError"
+    assert "File too large" in outcome.error["message"]
+
+    fits.with_name("full").unlink()
+    jobs.count -= 1
+    again = train(jobs, freqai_config(), model="Counted")
+
+    assert again.error == {}
+    assert (again.result["windows_kept"], again.result["windows_trained"]) == (2, 2)
+
+
 def test_a_strategy_without_freqai(jobs: Backtests) -> None:
     jobs.strategies = jobs.strategies.parent
     error = train(jobs, freqai_config(), strategy="EmaCross").error
