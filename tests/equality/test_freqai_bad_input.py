@@ -134,6 +134,12 @@ def test_bad_value_names_its_key(jobs: Backtests, change: dict[str, Any], messag
     assert message in error["message"]
 
 
+def test_a_backtest_that_would_slide_for_ever_is_refused(jobs: Backtests) -> None:
+    error = jobs.run("FreqaiExample", freqai_config(backtest_period_days=0) | {"freqaimodel": "LightGBMRegressor"}).error
+    assert error["type"] == "BadRequest"
+    assert error["message"] == "freqai.backtest_period_days: must be more than 0"
+
+
 def test_without_a_freqai_section_the_keys_that_are_needed_are_named(jobs: Backtests) -> None:
     error = train(jobs, call_config(timerange="20260106-20260110")).error
     assert error["type"] == "BadRequest"

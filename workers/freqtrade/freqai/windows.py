@@ -52,7 +52,7 @@ def planned_windows(backtesting: Any) -> list[Window]:
     """
     from freqtrade.freqai.data_kitchen import FreqaiDataKitchen
 
-    _check_periods(backtesting.config)
+    check_periods(backtesting.config)
     check_pairs(backtesting.pairlists.whitelist)
     windows = []
     for pair in backtesting.pairlists.whitelist:
@@ -100,7 +100,7 @@ def _iso(timestamp: float) -> str:
     return datetime.fromtimestamp(timestamp, tz=UTC).isoformat()
 
 
-def _check_periods(config: dict[str, Any]) -> None:
+def check_periods(config: dict[str, Any]) -> None:
     """FreqAI would split the timerange for ever with a period of nothing, and begins in 1970 without a start."""
     from freqtrade.configuration import TimeRange
 
