@@ -84,6 +84,23 @@ def test_a_training_that_makes_no_model(jobs: Backtests) -> None:
     assert "FreqAI has no model for a window" in error["message"]
 
 
+def test_a_disk_that_is_full_loses_no_finished_window(jobs: Backtests) -> None:
+    # While a file beside the class is there, no file may grow beyond 16 KiB from the second pair's first window on: its model isn't written whole.
+    full = "import resource; Path(__file__).with_name('full').exists() and dk.pair == 'ETH/USDT' and "
+    fits = own_model(jobs, before=full + "resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 14, resource.RLIM_INFINITY))")
+    fits.with_name("full").touch()
+    outcome = train(jobs, freqai_config(), model="Counted")
+    assert outcome.error["type"] == "OSError"
+    assert "File too large" in outcome.error["message"]
+
+    fits.with_name("full").unlink()
+    jobs.count -= 1
+    again = train(jobs, freqai_config(), model="Counted")
+
+    assert again.error == {}
+    assert (again.result["windows_kept"], again.result["windows_trained"]) == (2, 2)
+
+
 def test_a_strategy_without_freqai(jobs: Backtests) -> None:
     jobs.strategies = jobs.strategies.parent
     error = train(jobs, freqai_config(), strategy="EmaCross").error
@@ -115,6 +132,12 @@ def test_bad_value_names_its_key(jobs: Backtests, change: dict[str, Any], messag
     error = train(jobs, config | change).error
     assert error["type"] == "BadRequest"
     assert message in error["message"]
+
+
+def test_a_backtest_that_would_slide_for_ever_is_refused(jobs: Backtests) -> None:
+    error = jobs.run("FreqaiExample", freqai_config(backtest_period_days=0) | {"freqaimodel": "LightGBMRegressor"}).error
+    assert error["type"] == "BadRequest"
+    assert error["message"] == "freqai.backtest_period_days: must be more than 0"
 
 
 def test_without_a_freqai_section_the_keys_that_are_needed_are_named(jobs: Backtests) -> None:

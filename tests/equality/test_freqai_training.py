@@ -99,7 +99,7 @@ def test_progress_by_pair_window_and_iteration(jobs: Backtests) -> None:
     assert {step[3] for step in steps} >= {"1", "20"}
 
 
-@pytest.mark.parametrize("model", ["LightGBMClassifier", "XGBoostClassifier", "Forest"])
+@pytest.mark.parametrize("model", ["LightGBMClassifier", pytest.param("XGBoostClassifier", marks=pytest.mark.slow), "Forest"])
 def test_classifier(jobs: Backtests, model: str) -> None:
     with_classes(jobs)
     (jobs.folder / "user_data" / "freqaimodels").mkdir(parents=True)
@@ -170,7 +170,7 @@ def test_a_job_that_comes_back_to_another_strategy_begins_anew(jobs: Backtests) 
     ("base", "parameters"),
     [
         ("LightGBMRegressor", {"n_estimators": 100_000, "verbosity": -1}),
-        ("XGBoostRegressor", {"n_estimators": 100_000}),
+        pytest.param("XGBoostRegressor", {"n_estimators": 100_000}, marks=pytest.mark.slow),
         ("SKLearnRandomForestClassifier", {"n_estimators": 100_000}),
     ],
 )
@@ -196,19 +196,31 @@ def test_a_cancelled_training_stops_within_a_second(jobs: Backtests, base: str, 
     assert len(notes.read_text().split()) == 1
 
 
+THREADS = """
+import os
+from pathlib import Path
+from freqtrade.freqai.prediction_models.LightGBMRegressor import LightGBMRegressor
+
+class Threads(LightGBMRegressor):
+    def fit(self, data_dictionary, dk, **kwargs):
+        before = len(os.listdir("/proc/self/task"))
+        model = super().fit(data_dictionary, dk, **kwargs)
+        started = len(os.listdir("/proc/self/task")) - before  # OpenMP keeps its threads
+        Path(__file__).with_name("started.txt").write_text(str(started))
+        return model
+"""
+
+
 def test_one_thread_unless_the_call_asks_for_more(jobs: Backtests) -> None:
-    # The threads that a fit has started by the time that it is under way.
-    notes = own_model(jobs, before="import os, threading; before = count(); threading.Timer(0.2, lambda: note(count() - before - 1)).start()").parent
-    functions = "def count():\n    import os\n    return len(os.listdir('/proc/self/task'))\n"
-    functions += "def note(number):\n    Path(__file__).with_name('threads.txt').write_text(str(number))\n"
-    file = notes / "counted.py"
-    file.write_text(file.read_text().replace("class Counted", f"{functions}\nclass Counted"))
-    config = freqai_config(timerange="20260106-20260107", backtest_period_days=1) | {"exchange": {"name": "binance", "pair_whitelist": ["BTC/USDT"]}}
+    models = jobs.folder / "user_data" / "freqaimodels"
+    models.mkdir(parents=True)
+    (models / "threads.py").write_text(THREADS)
+    config = freqai_config(timerange="20260106-20260107") | {"exchange": {"name": "binance", "pair_whitelist": ["BTC/USDT"]}}
     started = []
     for more in ({}, {"n_jobs": 2}):
-        config["freqai"]["model_training_parameters"] = {"n_estimators": 500, "verbosity": -1} | more
-        trained(jobs, config, model="Counted")
-        started.append(int((notes / "threads.txt").read_text()))
+        config["freqai"]["model_training_parameters"] = {"n_estimators": 5, "verbosity": -1} | more
+        trained(jobs, config, model="Threads")
+        started.append(int((models / "started.txt").read_text()))
     assert started[0] == 0
     assert started[1] >= 1
 

@@ -23,22 +23,22 @@ PAIRS = "pair_dictionary.json"
 class FinishedWindows:
     """The identifier folder of a job, and what is known of each window in it."""
 
-    def __init__(self, folder: Path, inputs_file: Path) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._inputs_file = inputs_file
 
-    def resume(self, inputs: str) -> int:
+    def resume(self, inputs: str, inputs_file: Path) -> int:
         """Keep what an earlier run of this job finished, and nothing else.
 
         Args:
             inputs: the hash of what is trained with; of another strategy, config or version nothing is kept.
+            inputs_file: where the hash is from one run to the next.
 
         Returns:
             How many windows are there.
         """
-        if not self._inputs_file.is_file() or self._inputs_file.read_text(encoding="utf-8") != inputs:
+        if not inputs_file.is_file() or inputs_file.read_text(encoding="utf-8") != inputs:
             shutil.rmtree(self.folder, ignore_errors=True)
-            self._inputs_file.write_text(inputs, encoding="utf-8")
+            inputs_file.write_text(inputs, encoding="utf-8")
         if not self.folder.is_dir():
             return 0
         # Predictions are made anew: one may be half a file, and FreqAI doesn't load the model of a window that has one, which continual learning needs.

@@ -40,7 +40,7 @@ def wrong_values(config: Mapping[str, Any]) -> list[str]:
     for error in [*Draft4Validator(CONF_SCHEMA).iter_errors(config), *Draft4Validator(BEYOND_THE_SCHEMA).iter_errors(config)]:
         path = ".".join(str(part) for part in error.absolute_path)
         lines.append(f"{path or 'config'}: {_expectation(str(error.validator), error.validator_value, error)}")
-    return sorted(lines)
+    return sorted(set(lines))  # one error for each key that is missing, which one line names all
 
 
 def _expectation(validator: str, expected: Any, error: Any) -> str:

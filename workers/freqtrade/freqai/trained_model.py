@@ -15,7 +15,7 @@ from workers.errors import BadRequest
 from workers.freqtrade.freqai.model_artifact import ModelManifest, TrainedWindow, unpack
 from workers.freqtrade.freqai.model_objects import adapted_models, loaded_exactly
 from workers.freqtrade.freqai.signing import read_key
-from workers.freqtrade.freqai.windows import moment, planned_windows
+from workers.freqtrade.freqai.windows import check_periods, moment, planned_windows
 from workers.freqtrade.running import FreqtradeRun
 from workers.freqtrade.settings import FreqAISettings
 
@@ -78,12 +78,14 @@ class TrainedModel:
             raise BadRequest(str(refusal))
 
     def check(self, backtesting: Any) -> None:
-        """See that the model fits, before anything runs.
+        """See that the model fits, before anything runs; without one, that a backtest which trains by itself comes to an end.
 
         Raises:
-            BadRequest: names the keys that change the features, or the windows that the model wasn't trained for.
+            BadRequest: names the keys that change the features, or the windows that the model wasn't trained for, or a period that makes no windows.
         """
         if (manifest := self._manifest) is None:
+            if backtesting.config.get("freqai", {}).get("enabled"):
+                check_periods(backtesting.config)
             return
         lines = _different_features(backtesting.config, manifest)
         if lines:

@@ -52,8 +52,8 @@ def planned_windows(backtesting: Any) -> list[Window]:
     """
     from freqtrade.freqai.data_kitchen import FreqaiDataKitchen
 
-    _check_periods(backtesting.config)
-    _check_pairs(backtesting.pairlists.whitelist)
+    check_periods(backtesting.config)
+    check_pairs(backtesting.pairlists.whitelist)
     windows = []
     for pair in backtesting.pairlists.whitelist:
         kitchen = FreqaiDataKitchen(backtesting.config, live=False, pair=pair)
@@ -100,7 +100,7 @@ def _iso(timestamp: float) -> str:
     return datetime.fromtimestamp(timestamp, tz=UTC).isoformat()
 
 
-def _check_periods(config: dict[str, Any]) -> None:
+def check_periods(config: dict[str, Any]) -> None:
     """FreqAI would split the timerange for ever with a period of nothing, and begins in 1970 without a start."""
     from freqtrade.configuration import TimeRange
 
@@ -113,7 +113,7 @@ def _check_periods(config: dict[str, Any]) -> None:
             raise BadRequest(f"freqai.{key}: must be more than 0")
 
 
-def _check_pairs(pairs: list[str]) -> None:
+def check_pairs(pairs: list[str]) -> None:
     """FreqAI names models by the coin alone: of two pairs of one coin, the second would get the model of the first, without a word."""
     counts = Counter(pair.split("/")[0] for pair in pairs)
     if doubled := sorted(coin for coin, count in counts.items() if count > 1):
