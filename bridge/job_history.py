@@ -19,6 +19,7 @@ from kombu.utils.json import loads
 from pydantic import BaseModel, ConfigDict
 
 from bridge.connection import Connection
+from bridge.errors import RemoteError
 
 PAGE: Final = 500
 NOT_AN_END: Final = frozenset({states.RETRY, "REDRIVEN"})
@@ -71,7 +72,7 @@ def ended_jobs(connection: Connection, *, since: datetime | None = None) -> Iter
 
 def columns(app: Celery) -> dict[str, str]:
     """Every column that some task of the app declares, and the path of it."""
-    app.finalize(auto=True)
+    app.loader.import_default_modules()  # as a worker does: a command line knows only what the app's own module imports
     return {name: path for task in app.tasks.values() for name, path in getattr(task, "history", {}).items()}
 
 
@@ -157,7 +158,7 @@ def _error(result: Any) -> str:
         return str(result)
     message = result.get("exc_message")
     words = ": ".join(map(str, message)) if isinstance(message, list | tuple) else str(message)
-    return f"{result['exc_type']}: {words}"
+    return words if result["exc_type"] == RemoteError.__name__ else f"{result['exc_type']}: {words}"  # it names the remote type itself
 
 
 def _metas(app: Celery, task_ids: list[str]) -> list[dict[str, Any]]:
@@ -192,7 +193,14 @@ def _contexts(connection: Connection, publishes: list[str]) -> dict[str, dict[st
         for publish in publishes:
             pipe.hget(connection.keys.job(publish), "ctx")
         found = pipe.execute() if publishes else []
-    return {publish: dict(loads(context)) for publish, context in zip(publishes, found, strict=True) if context}
+    return {publish: _read_context(context) for publish, context in zip(publishes, found, strict=True) if context}
+
+
+def _read_context(context: Any) -> dict[str, Any]:
+    try:
+        return dict(loads(context))
+    except ValueError:  # a later version's
+        return {}
 
 
 def _of_ms(value: Any) -> datetime:

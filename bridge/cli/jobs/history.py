@@ -121,7 +121,8 @@ def _sorted(jobs: Iterable[EndedJob], column: str, *, reverse: bool) -> list[End
     valued = [(_sort_value(job, column), job) for job in jobs]
     numbers = [pair for pair in valued if isinstance(pair[0], int | float)]
     words = [pair for pair in valued if isinstance(pair[0], str)]
-    ordered = [job for part in (numbers, words) for _, job in sorted(part, key=lambda pair: pair[0], reverse=not reverse)]
+    step = -1 if reverse else 1
+    ordered = [job for part in (numbers, words) for _, job in sorted(part, key=lambda pair: pair[0], reverse=True)[::step]]
     return ordered + [job for value, job in valued if value is None]
 
 
