@@ -49,6 +49,8 @@ class StreamTask(TwoPhaseTask):
     on_dead_letter: ClassVar[Literal["fail", "park"]] = "fail"
     """What becomes of a task whose command is a dead letter, once Celery wouldn't retry it. `fail`: FAILURE. `park`: DEAD_LETTERED, until an operator redrives
     it (it then goes on as if nothing had happened) or discards it (FAILURE): `celery -A tasks streams dead`. `get()`, its chord and its chain wait."""
+    history: ClassVar[Mapping[str, str]] = {}
+    """Columns of `celery jobs history`, by name: a dotted path in the result (`profit_total`, `pairs.0.pair`), or `args.` and the name of an argument."""
     build_payload: ClassVar[Callable[..., Any]]
     """The decorated function, or the `run` of a class."""
 

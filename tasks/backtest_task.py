@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from celery import states
 
@@ -15,6 +16,15 @@ class BacktestTask(ConfigTask):
     """As a part of a comparison it hands on a row of its result, or of its error: it fails for its caller only."""
 
     abstract = True
+    history: ClassVar[Mapping[str, str]] = {
+        **ConfigTask.history,
+        "profit": "profit_total",
+        "drawdown": "max_drawdown_account",
+        "trades": "total_trades",
+        "sharpe": "sharpe",
+        "timerange": "timerange",
+        "report": "report",
+    }
 
     def chord_part(self, told: dict[str, Any], task_id: str, state: str, outcome: Any) -> dict[str, Any]:
         result = outcome if state == states.SUCCESS else {"strategy": told.get("strategy"), "error": told_error(state, outcome)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from bridge import StreamTask
 from workers.freqtrade.config.keys import CONFIG, Section
@@ -15,6 +15,7 @@ class ConfigTask(StreamTask):
 
     abstract = True
 
+    history: ClassVar[Mapping[str, str]] = {"strategy": "args.strategy_name"}
     section: Section = CONFIG
     """The table of keys that its jobs take."""
     config_position = 1

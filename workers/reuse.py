@@ -18,7 +18,7 @@ from workers.errors import BadRequest, DataMissing
 from workers.folder import folder_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Container
 
     from workers.job import Job
 
@@ -45,13 +45,14 @@ def remember(job: Job, key: str, result: dict[str, Any], inputs: dict[str, Any],
     job.artifacts.write(f"{POINTERS}/{key}", folder.encode())
 
 
-def find(job: Job, key: str, changed: Callable[[Any], str | None]) -> dict[str, Any] | None:
+def find(job: Job, key: str, changed: Callable[[Any], str | None], *, except_for: Container[str] = ()) -> dict[str, Any] | None:
     """The result of a job that was asked the same, with `reused` in it, and its files as this job's artifacts; None when there is none that still holds.
 
     Args:
         job: that asks.
         key: of what it asks for.
         changed: names the first of a record's inputs that isn't as it was.
+        except_for: names of artifacts that were of that one run only.
     """
     try:
         folder = job.artifacts.read(f"{POINTERS}/{key}", most_bytes=256).decode()
@@ -63,7 +64,7 @@ def find(job: Job, key: str, changed: Callable[[Any], str | None]) -> dict[str, 
         if (what := changed(record["inputs"])) is not None:
             logger.info("not reused: %s isn't as it was for job %s", what, record["task_id"])
             return None
-        result = _with_own_files(job, dict(record["result"]))
+        result = _with_own_files(job, dict(record["result"]), except_for)
         return result | {"reused": {"task_id": str(record["task_id"]), "finished_at": str(record["finished_at"])}}
     except DataMissing:
         return None
@@ -72,7 +73,7 @@ def find(job: Job, key: str, changed: Callable[[Any], str | None]) -> dict[str, 
         return None
 
 
-def _with_own_files(job: Job, result: dict[str, Any]) -> dict[str, Any]:
+def _with_own_files(job: Job, result: dict[str, Any], except_for: Container[str]) -> dict[str, Any]:
     """Copies of its files, which then last as long as this job's result does; each mention of an old URI becomes that of the new one."""
     copies = job.directory / "reused"
     copies.mkdir(parents=True, exist_ok=True)
@@ -80,6 +81,8 @@ def _with_own_files(job: Job, result: dict[str, Any]) -> dict[str, Any]:
     artifacts = []
     for number, item in enumerate(result["artifacts"]):
         old = Artifact.model_validate(item)
+        if old.name in except_for:
+            continue
         copy = job.artifacts.get(old, copies / str(number))
         new = job.artifact(copy, name=old.name, media_type=old.media_type)
         copy.unlink()

@@ -56,6 +56,23 @@ def send(stack: Stack, signature: Signature) -> AsyncResult:
     return received.apply_async()
 
 
+HISTORY = "import sys, types; from bridge.cli.jobs import jobs; from tasks import app; jobs(sys.argv[1:], obj=types.SimpleNamespace(app=app))"
+
+
+def history(stack: Stack, *arguments: str) -> list[dict[str, Any]]:
+    """As `celery -A tasks jobs history` says."""
+    done = subprocess.run(
+        [sys.executable, "-c", HISTORY, "history", "--json", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=REPOSITORY,
+        env=stack._environment,
+    )
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
 def members_of(result: AsyncResult) -> GroupResult:
     assert isinstance(result.parent, GroupResult)
     return result.parent
@@ -81,5 +98,9 @@ def test_strategies_are_compared_and_a_single_backtest_goes_before_a_sweep(stack
     assert {"BadRequest"} == {row["error"]["type"] for row in found["failed"]}
     assert all("stoploss: must be below 0" in row["error"]["message"] for row in found["failed"])
     assert {0.5} == {row["config_diff"]["stoploss"] for row in found["failed"]}
+    assert history(stack, "--strategy", "EmaCross", "--task", "run_backtest_task", "--sort", "profit", "--limit", "1")[0]["values"]["profit"] == max(
+        row["profit_total"] for row in [*found["ranking"], alone]
+    )
+    assert {"BadRequest"} == {line["error"].partition(":")[0] for line in history(stack, "--state", "FAILURE")}
     ids = {row["task_id"] for row in [*found["ranking"], *found["failed"]]}
     assert ids == {member.id for member in members_of(swept).results}

@@ -56,10 +56,11 @@ def test_the_same_backtest_gives_the_stored_result_with_files_of_its_own(own: Ba
     second = own.run("EmaCross", CONFIG, reuse=True)
     assert "reused" not in first.result
     assert second.result["reused"]["task_id"] == first.stored.name
-    costs = {"run_seconds", "cpu_seconds", "peak_rss", "queue_wait", "reused", "artifacts"}
+    costs = {"run_seconds", "cpu_seconds", "peak_rss", "queue_wait", "reused", "artifacts", "report"}
     assert {key: value for key, value in second.result.items() if key not in costs} == {
         key: first.result[key] for key in first.result if key not in costs
     }
+    assert second.result["report"] == (second.stored / "report.html").as_uri()
     shutil.rmtree(first.stored)
     for item in second.result["artifacts"]:
         content = Path(urlsplit(item["uri"]).path).read_bytes()

@@ -12,6 +12,7 @@ from workers import reuse
 from workers.freqtrade.inputs import Inputs, changed
 from workers.freqtrade.manifest import code_files, hash_json
 from workers.freqtrade.markets import snapshot_file
+from workers.reports.record import RECORD
 
 if TYPE_CHECKING:
     from workers.freqtrade.preparing import Prepared
@@ -51,7 +52,7 @@ class Repeat:
 
     def stored(self) -> dict[str, Any] | None:
         """The result of the same backtest, when it was run before and all that it read is what it was."""
-        return reuse.find(self._job, self._key, changed)
+        return reuse.find(self._job, self._key, changed, except_for={RECORD})  # the index lists each run once
 
     def has_read(self, strategy: Any, candles: Iterable[Path]) -> None:
         """The backtest has run: these are its files. When one of its inputs changed meanwhile, its result won't be given again."""

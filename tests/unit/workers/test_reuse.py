@@ -57,6 +57,12 @@ def test_it_says_whose_it_is_and_has_files_of_its_own(store: ArtifactStore, firs
     assert Path(urlsplit(uri).path).read_text() == "frames"
 
 
+def test_what_was_of_that_run_only_is_left_out(store: ArtifactStore, first: dict[str, Any]) -> None:
+    found = find(job(store, "second"), KEY, same, except_for={"films/a"})
+    assert found is not None
+    assert (found["artifacts"], store.names("second")) == ([], set())
+
+
 def test_nothing_is_stored_under_another_key_or_when_an_input_changed(store: ArtifactStore, first: dict[str, Any]) -> None:
     asking = job(store, "second")
     assert find(asking, "b" * 64, same) is None
