@@ -76,7 +76,14 @@ def test_result_tells_each_window(jobs: Backtests) -> None:
     assert (result["features"], result["labels"]) == (41, ["&-move"])
     assert result["manifest"]["code"].keys() == {"freqai_example.py"}
     assert result["cpu_seconds"] > 0
-    assert [item["name"] for item in result["artifacts"]] == ["example.freqai.zip", "windows.json", "manifest.json", "freqtrade.log"]
+    assert [item["name"] for item in result["artifacts"]] == [
+        "example.freqai.zip",
+        "windows.json",
+        "manifest.json",
+        "freqtrade.log",
+        "report.html",
+        "run.json",
+    ]
     assert result["model_artifact"] == result["artifacts"][0]
     (importances, *_) = [window["importances"] for window in json.loads((outcome.stored / "windows.json").read_text())]
     assert importances[0]["importance"] >= importances[-1]["importance"]

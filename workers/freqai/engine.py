@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from copy import deepcopy
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,8 @@ from workers.freqtrade.json_safe import json_safe
 from workers.freqtrade.manifest import hash_file, hash_json, short_manifest, versions
 from workers.freqtrade.preparing import Prepared, load_backtesting, prepare
 from workers.freqtrade.running import FreqtradeRun, freqtrade_run
+from workers.freqtrade.workspace import Workspace
+from workers.reports import Kind, publish
 
 if TYPE_CHECKING:
     from workers.freqai.params import TrainParams
@@ -61,8 +64,16 @@ def run(job: Job, params: TrainParams, settings: FreqAISettings) -> dict[str, An
         if failure is not None:
             raise failure
         result["artifacts"].append(job.artifact(running.workspace.log_file, media_type="text/plain"))
+    result |= running.costs()
+    result["artifacts"] += publish(job, kind=Kind.TRAINING, result=result, details=partial(_page_details, running.workspace))
     job.progress(100, 100, "done")
-    return result | running.costs()
+    return result
+
+
+def _page_details(workspace: Workspace) -> dict[str, Any]:
+    """What the page shows and the result is too small for."""
+    files = {"windows": _windows_file(workspace), "config": workspace.config_file}
+    return {name: json.loads(file.read_text(encoding="utf-8")) for name, file in files.items()}
 
 
 def _train(running: FreqtradeRun, params: TrainParams, settings: FreqAISettings) -> dict[str, Any]:
@@ -164,9 +175,13 @@ def _check_all_trained(params: TrainParams, windows: list[Window], marks: list[d
 def _documents(running: FreqtradeRun, marks: list[dict[str, Any]], manifest: dict[str, Any]) -> list[dict[str, Any]]:
     """What is too long for the result: each window with the importances of its features, and each input."""
     workspace = running.workspace
-    windows = workspace.root / "windows.json"
+    windows = _windows_file(workspace)
     windows.write_text(
         json.dumps([{name: value for name, value in mark.items() if name != "pair_info"} for mark in marks], indent=1), encoding="utf-8"
     )
     workspace.manifest_file.write_text(json.dumps(manifest, indent=1), encoding="utf-8")
     return [running.job.artifact(windows), running.job.artifact(workspace.manifest_file)]
+
+
+def _windows_file(workspace: Workspace) -> Path:
+    return workspace.root / "windows.json"

@@ -30,6 +30,7 @@ from workers.hyperopt.earlier_run import EarlierRun
 from workers.hyperopt.epochs import best_epoch, best_rows
 from workers.hyperopt.losses import check_loss
 from workers.hyperopt.optimiser import Optimiser, no_process_left
+from workers.reports import Kind, publish
 
 if TYPE_CHECKING:
     from workers.freqtrade.settings import FreqtradeSettings
@@ -63,7 +64,14 @@ def run(job: Job, params: HyperoptParams, settings: FreqtradeSettings) -> dict[s
     except BaseException as exc:  # a cancelled job is no Exception
         _keep_partial(job, workspace, rows, exc)
         raise
-    return result | {"artifacts": _store(job, workspace)} | running.costs()
+    result |= {"artifacts": _store(job, workspace)} | running.costs()
+    result["artifacts"] += publish(job, kind=Kind.HYPEROPT, result=result, details=lambda: {"epochs": rows, "config": _config(workspace)})
+    return result
+
+
+def _config(workspace: Workspace) -> dict[str, Any]:
+    config: dict[str, Any] = json.loads(workspace.config_file.read_text(encoding="utf-8"))
+    return config
 
 
 def _optimise(running: FreqtradeRun, params: HyperoptParams, rows: list[dict[str, Any]], earlier: EarlierRun) -> dict[str, Any]:
