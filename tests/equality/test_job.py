@@ -145,7 +145,7 @@ def test_folder_of_a_job_is_its_owners(finished: Outcome) -> None:
     assert finished.directory.stat().st_mode & 0o777 == 0o700
 
 
-@pytest.mark.parametrize("service", ["backtesting", "hyperopt"])
+@pytest.mark.parametrize("service", ["backtesting", "freqai", "hyperopt"])
 def test_importing_the_handlers_imports_no_freqtrade(service: str) -> None:
     script = f"import sys, workers.{service}, workers.{service}.params; print([m for m in sys.modules if m.split('.')[0] in {{'freqtrade', 'pandas', 'redis', 'celery'}}])"
     done = subprocess.run(
@@ -154,7 +154,7 @@ def test_importing_the_handlers_imports_no_freqtrade(service: str) -> None:
     assert done.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("service", ["backtesting", "hyperopt"])
+@pytest.mark.parametrize("service", ["backtesting", "freqai", "hyperopt"])
 def test_preloading_leaves_one_thread_since_the_server_forks(service: str) -> None:
     script = (
         f"import importlib, os, workers.{service} as b; [importlib.import_module(m) for m in b.PRELOAD]; print(len(os.listdir('/proc/self/task')))"

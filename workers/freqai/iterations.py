@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 import importlib
+import inspect
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 Tell = Callable[[int, int], None]
@@ -15,6 +16,10 @@ LIGHTGBM = ("lightgbm.engine", "lightgbm.sklearn", "lightgbm")
 XGBOOST = ("xgboost.training", "xgboost.sklearn", "xgboost")
 """Modules whose `train` all fitting goes through, the scikit-learn classes' too; a model's file that says `from lightgbm import train` gets ours, as it is
 loaded later."""
+
+for _name in (*LIGHTGBM, *XGBOOST):  # here, so that a warm child server imports them once
+    with suppress(ImportError):
+        importlib.import_module(_name)
 
 
 @contextmanager
@@ -35,13 +40,17 @@ def iterations_told(tell: Tell) -> Iterator[None]:
 
 
 def _lightgbm(train: Callable[..., Any], tell: Tell) -> Callable[..., Any]:
+    signature = inspect.signature(train)
+
     @functools.wraps(train)
-    def train_and_tell(*args: Any, callbacks: list[Any] | None = None, **kwargs: Any) -> Any:
+    def train_and_tell(*args: Any, **kwargs: Any) -> Any:
         def look(env: Any) -> None:
             tell(env.iteration - env.begin_iteration + 1, env.end_iteration - env.begin_iteration)
 
         look.before_iteration = False  # type: ignore[attr-defined]
-        return train(*args, callbacks=[*(callbacks or []), look], **kwargs)
+        given = signature.bind(*args, **kwargs)
+        given.arguments["callbacks"] = [*(given.arguments.get("callbacks") or []), look]
+        return train(*given.args, **given.kwargs)
 
     return train_and_tell
 
