@@ -30,11 +30,14 @@ from workers.freqtrade.preparing import Prepared, load_backtesting, prepare
 from workers.freqtrade.running import FreqtradeRun, freqtrade_run
 from workers.freqtrade.workspace import Workspace
 from workers.reports import Kind, publish
+from workers.reports.rendering import preload_templates
 
 if TYPE_CHECKING:
     from workers.backtesting.params import BacktestParams
     from workers.freqtrade.settings import FreqAISettings
     from workers.job import Job
+
+preload_templates()  # once, in the server of warm children
 
 
 def run(job: Job, params: BacktestParams, settings: FreqAISettings) -> dict[str, Any]:

@@ -72,17 +72,24 @@ def name_of(row: Mapping[str, Any]) -> str:
     return str(row["label"] or row["strategy"])
 
 
+def folder_of(store: ArtifactStore, row: Mapping[str, Any]) -> str | None:
+    """The folder of the run's own page, which of a reused result is an earlier run's. None for a page elsewhere, as a row may name any address."""
+    folder = str(row["report"] or "").removeprefix(f"{store.url}/").removesuffix(f"/{REPORT}")
+    return folder if folder_name(folder) == folder and row["report"] == f"{store.url}/{folder}/{REPORT}" else None
+
+
 def link_to(store: ArtifactStore, row: Mapping[str, Any]) -> str | None:
-    """To the run's own page, from this one; a page outside of this store isn't linked, as a row may name any address."""
-    expected = f"{folder_name(row['task_id'])}/{REPORT}"
-    return f"../{expected}" if row["report"] == f"{store.url}/{expected}" else None
+    """To the run's own page, from this one."""
+    folder = folder_of(store, row)
+    return None if folder is None else f"../{folder}/{REPORT}"
 
 
 def curves_of(store: ArtifactStore, ranking: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Each run's short curve out of its record, as far as this store has it."""
     found = []
     for row in ranking:
-        record = read_record(store, folder_name(row["task_id"]))
+        folder = folder_of(store, row)
+        record = None if folder is None else read_record(store, folder)
         if record is not None and record.curve:
             found.append({"name": name_of(row), "points": record.curve})
     return found

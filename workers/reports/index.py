@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import fcntl
 import logging
+import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import orjson
 from pydantic import ValidationError
 
 from workers.errors import DataMissing
-from workers.reports.index_page import index_page
+from workers.reports.index_page import index_page, index_row
 from workers.reports.record import INDEX, RECORD, RunRecord
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ logger = logging.getLogger(__name__)
 
 CACHE, LOCK = "index.cache.json", ".index.lock"
 CACHE_VERSION = 1
+LOCK_SECONDS = 10.0
 MOST_RECORD_BYTES = 256 << 10
 
 
@@ -40,7 +42,7 @@ def refresh(store: ArtifactStore, *, changed: Collection[str] = (), from_scratch
     with _alone(store):
         rows = _rows(store, {} if from_scratch else _cached(store), changed)
         store.write(CACHE, orjson.dumps({"version": CACHE_VERSION, "rows": rows}))
-        return store.write(INDEX, index_page({folder: row["record"] for folder, row in rows.items()}))
+        return store.write(INDEX, index_page({folder: row["run"] for folder, row in rows.items()}))
 
 
 def _rows(store: ArtifactStore, cached: dict[str, Any], changed: Collection[str]) -> dict[str, Any]:
@@ -51,7 +53,7 @@ def _rows(store: ArtifactStore, cached: dict[str, Any], changed: Collection[str]
         if known is not None and folder not in changed and known["stamp"] == stamp:
             rows[folder] = known
         elif (record := read_record(store, folder)) is not None:
-            rows[folder] = {"stamp": stamp, "record": record.model_dump(mode="json")}
+            rows[folder] = {"stamp": stamp, "run": index_row(record)}
     return rows
 
 
@@ -71,7 +73,7 @@ def _cached(store: ArtifactStore) -> dict[str, Any]:
     try:
         cache = orjson.loads(store.read(CACHE))
         rows = cache["rows"] if cache["version"] == CACHE_VERSION else {}
-        return {folder: row for folder, row in rows.items() if isinstance(row["record"], dict) and "stamp" in row}
+        return {folder: row for folder, row in rows.items() if isinstance(row["run"], dict) and "stamp" in row}
     except (DataMissing, orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
         return {}
 
@@ -89,11 +91,28 @@ def _stamp(store: ArtifactStore, folder: str) -> list[int] | None:
 
 @contextmanager
 def _alone(store: ArtifactStore) -> Iterator[None]:
-    """One process at a time where the store is local. Elsewhere two may write at once; the next run brings in what one of them missed."""
+    """One process at a time where the store is local. Elsewhere two may write at once; the next run brings in what one of them missed.
+
+    Raises:
+        TimeoutError: another process, which may be a strategy's, keeps the lock.
+    """
     if store.local_path is None:
         yield
         return
     store.local_path.mkdir(parents=True, exist_ok=True)
     with (store.local_path / LOCK).open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        _wait_for(lock)
         yield
+
+
+def _wait_for(lock: IO[str]) -> None:
+    gives_up_at = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > gives_up_at:
+                raise TimeoutError(f"another process has kept {lock.name} for {LOCK_SECONDS} s; the index follows with the next run") from None
+            time.sleep(0.02)
+        else:
+            return

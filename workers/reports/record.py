@@ -20,7 +20,7 @@ INDEX = "index.html"
 """At the root of the store."""
 MOST_KEYS = 200
 MOST_VALUE_CHARS = 200
-CURVE_POINTS = 60
+CURVE_POINTS = 40
 """Of the curve that the index and comparisons draw over others."""
 
 

@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import orjson
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
@@ -50,7 +51,10 @@ def render(template: str, context: dict[str, Any], *, data: Any, scripts: Sequen
 
 def script_json(value: Any) -> Markup:
     """JSON for a script element: it holds neither `</script` nor `<!--`, nor a line end that is none in JSON."""
-    text = json.dumps(value, allow_nan=False, separators=(",", ":"), ensure_ascii=False)
+    try:
+        text = orjson.dumps(value).decode()
+    except orjson.JSONEncodeError:  # a tag may hold half a surrogate pair
+        text = json.dumps(value, allow_nan=False, separators=(",", ":"), ensure_ascii=False)
     for character, escape in ESCAPED.items():
         text = text.replace(character, escape)
     return Markup(text)  # noqa: S704 - escaped above
@@ -59,6 +63,12 @@ def script_json(value: Any) -> Markup:
 def _policy(sources: Sequence[str]) -> str:
     hashes = " ".join(f"'sha256-{base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()}'" for source in sources)
     return f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src {hashes}; base-uri 'none'; form-action 'none'"
+
+
+def preload_templates() -> None:
+    """Compile them before a warm child server forks, so that no job has to."""
+    for name in _environment().list_templates():
+        _environment().get_template(name)
 
 
 @cache

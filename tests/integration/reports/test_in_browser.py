@@ -221,14 +221,12 @@ def test_each_run_of_the_index_and_of_a_comparison_is_a_link(browser: Browser, s
 
 def test_two_thousand_runs_are_usable(browser: Browser, store: Path, tmp_path: Path) -> None:
     from tests.unit.reports.test_index import RECORD
-    from workers.reports.index_page import index_page
+    from workers.reports.index_page import index_page, index_row
+    from workers.reports.record import RunRecord
 
     (tmp_path / "artifacts").mkdir()
-    records = {
-        f"task-{place}": {"seconds": 1.5, "host": "h", "facts": {}, "hashes": {}, "has_page": True} | RECORD | {"strategy": f"S{place % 40}"}
-        for place in range(2_000)
-    }
-    (tmp_path / "artifacts" / "index.html").write_bytes(index_page(records))
+    rows = {f"task-{place}": index_row(RunRecord.model_validate(RECORD | {"strategy": f"S{place % 40}"})) for place in range(2_000)}
+    (tmp_path / "artifacts" / "index.html").write_bytes(index_page(rows))
     found = opened(browser, tmp_path, "index.html")
     took = found.page.evaluate(
         "() => { const began = performance.now(); document.getElementById('text').value = 's39'; choose(); document.body.offsetHeight; return performance.now() - began }"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import multiprocessing
 import time
@@ -11,10 +12,11 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from tests.unit.reports.results import job_of
+from tests.unit.reports.results import backtest, job_of
 from tests.unit.reports.test_backtest_page import EVIL, Elements
 from workers.artifacts import ArtifactStore
 from workers.cli import cli
+from workers.reports import Kind, index, publish
 from workers.reports.index import CACHE, refresh
 from workers.reports.record import INDEX, RunRecord
 
@@ -27,7 +29,7 @@ RECORD: dict[str, Any] = {
     "has_page": True,
     "numbers": {"profit_total": 0.05, "sharpe": None, "total_trades": 12},
     "config": {f"key{place}": f'"value {place}"' for place in range(20)},
-    "curve": [[1_767_225_600.0 + place * 3_600, place / 1000] for place in range(60)],
+    "curve": [[1_767_225_600.0 + place * 3_600, place / 1000] for place in range(40)],
 }
 
 
@@ -145,9 +147,23 @@ def test_runs_that_end_at_once_are_all_there(tmp_path: Path, store: ArtifactStor
     assert {f"task-{place}" for place in range(12)} == set(shown(store))
 
 
+def test_a_lock_that_is_never_given_back_holds_up_no_job(store: ArtifactStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(index, "LOCK_SECONDS", 0.1)
+    refresh(store)
+    assert store.local_path is not None
+    result, details = backtest()
+    with (store.local_path / index.LOCK).open() as kept:
+        fcntl.flock(kept, fcntl.LOCK_EX)
+        artifacts = publish(job_of(tmp_path), kind=Kind.BACKTEST, result=result, details=lambda: details)
+    assert "TimeoutError" in result["report_error"]
+    assert ["report.html", "run.json"] == [item["name"] for item in artifacts]
+    refresh(store)
+    assert ["task-1"] == shown(store), "the next run brings it in"
+
+
 def test_two_thousand_runs_take_well_below_a_second(store: ArtifactStore) -> None:
     for place in range(2_000):
-        write(store, f"task-{place}", curve=RECORD["curve"][:20])
+        write(store, f"task-{place}", numbers={"profit_total": place / 1_000})
     refresh(store)
     write(store, "one-more")
     began = time.process_time()
@@ -169,7 +185,7 @@ def test_the_command_makes_it_anew_and_says_where_it_is(store: ArtifactStore, mo
     monkeypatch.setenv("ARTIFACTS_URL", store.url)
     monkeypatch.setenv("JOBS_DIR", str(tmp_path / "jobs"))
     write(store, "a")
-    store.write(CACHE, b'{"version": 1, "rows": {"a": {"stamp": null, "record": {"title": "of yesterday"}}}}')
+    store.write(CACHE, b'{"version": 1, "rows": {"a": {"stamp": null, "run": {"title": "of yesterday"}}}}')
     done = CliRunner().invoke(cli, ["reports", "index"])
     assert f"{store.url}/index.html\n" == done.output
     assert ["EmaCross 5m"] == [run["title"] for run in data_of(store)["runs"]]

@@ -19,7 +19,7 @@ const format = {
     return format.number(value, size >= 1 || size === 0 ? 2 : Math.min(8, 3 - Math.floor(Math.log10(size))), signed);
   },
   // As many digits as a price needs: 43,251.2 or 0.00001234.
-  rate: (value) => (isNumber(value) ? value.toLocaleString("en-US", { maximumSignificantDigits: 6 }) : NONE),
+  rate: (value) => (isNumber(value) ? value.toLocaleString("en-US", { minimumSignificantDigits: 6, maximumSignificantDigits: 6 }) : NONE),
   moment: (seconds) => (isNumber(seconds) ? new Date(seconds * 1000).toISOString().slice(0, 16).replace("T", " ") : NONE),
   day: (seconds) => (isNumber(seconds) ? new Date(seconds * 1000).toISOString().slice(0, 10) : NONE),
   duration(seconds) {

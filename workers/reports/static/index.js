@@ -11,9 +11,11 @@ const textPairs = (places) => {
 const RUNS = DATA.runs.map((run) => {
   const facts = textPairs(run.facts);
   const config = textPairs(run.config);
+  const [start, minutes, places] = run.curve;
+  const curve = minutes.map((minute, place) => [start + minute * 60, places[place] / 10000]);
   const searched = [run.title, run.strategy, run.task, run.kind, run.host, ...facts.values(), ...config.values()].join("\n").toLowerCase();
   // The link is made of the folder's name alone: no record can name another place.
-  return { ...run, facts, config, searched, link: `${encodeURIComponent(run.folder)}/${DATA.report}` };
+  return { ...run, facts, config, curve, searched, link: `${encodeURIComponent(run.folder)}/${DATA.report}` };
 });
 
 const value = (key) => (run) => run.numbers[key];

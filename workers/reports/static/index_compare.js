@@ -67,7 +67,7 @@ function drawOverlay(runs) {
     redraws.pop();
     overlay = null;
   }
-  const curves = runs.filter((run) => run.curve[0].length > 1).map((run) => ({ name: run.title, points: run.curve[0].map((moment, place) => [moment, run.curve[1][place]]) }));
+  const curves = runs.filter((run) => run.curve.length > 1).map((run) => ({ name: run.title, points: run.curve }));
   byId("overlay-place").hidden = curves.length === 0;
   if (curves.length) overlay = curvesOver("overlay", curves, "overlay-legend");
 }

@@ -21,6 +21,8 @@ const TRADES = (() => {
 })();
 
 function tradeTable() {
+  // The same for the whole column: two of a thousand USDT, five of one BTC.
+  const digits = Math.max(2, Math.min(8, 5 - Math.floor(Math.log10(DATA.starting || 1))));
   const shown = [
     ["Pair", "pair", String],
     ["Side", "side", String],
@@ -29,7 +31,7 @@ function tradeTable() {
     ["Entry", "entry", format.rate, true],
     ["Exit", "exit", format.rate, true],
     ["Profit", "ratio", (value) => format.percent(value, 2, true), true],
-    [`Profit ${DATA.currency}`, "profit", (value) => format.money(value, true), true],
+    [`Profit ${DATA.currency}`, "profit", (value) => format.number(value, digits, true), true],
     ["Entry tag", "enter_tag", String],
     ["Exit reason", "exit_reason", String],
   ];
