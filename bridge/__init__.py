@@ -5,6 +5,7 @@ from bridge import StreamTask, connect
 app = connect(Celery("myproj", broker=REDIS, backend=REDIS))
 """
 
+from bridge.chord_parts import TolerantChord
 from bridge.configuration.checks import check_configuration
 from bridge.configuration.findings import Finding, Severity
 from bridge.connect import connect
@@ -27,6 +28,7 @@ __all__ = [
     "Severity",
     "Stage",
     "StreamTask",
+    "TolerantChord",
     "UncertainOutcome",
     "add_maintenance_tasks",
     "check_configuration",

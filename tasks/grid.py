@@ -15,7 +15,7 @@ from workers.freqtrade.config.keys import CONFIG, Section
 from workers.freqtrade.config.policy import Verdict, judge
 
 MOST: Final = 1_000
-"""Members of a sweep, unless asked for more: their rows still fit into one message."""
+"""Members of a sweep, unless asked for more."""
 PAIRS: Final = "exchange.pair_whitelist"
 LONGEST_VALUE: Final = 40
 """Characters of a value in a label."""

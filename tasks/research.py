@@ -9,6 +9,7 @@ Every member is looked at before anything is sent. The members of a sweep wait i
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
@@ -28,9 +29,12 @@ from tasks.freqai import train_freqai_model_task
 from tasks.grid import MOST, PAIRS, Member, members
 from tasks.hyperopt import run_hyperopt_task
 from tasks.windows import windows
+from workers.backtesting.compare_params import MOST_ROWS
 from workers.errors import BadRequest
 
 BULK: Final = "bulk"
+ROW_BYTES: Final = 800
+"""A row has no more, beside its label and what it differs by."""
 SHOWN: Final = 10
 """Members that an error names."""
 
@@ -211,10 +215,22 @@ def _part(signature: Signature, member: Member, lane: str | None) -> Signature:
     return signature.set(headers=headers)  # as headers, so that a caller who knows the tasks by their names can send it, too
 
 
+def _check_size(found: Sequence[Member]) -> None:
+    """Whether the rows fit into one message: else it would be told when all have run."""
+    limit = Connection.of(app).settings.max_message_bytes
+    size = sum(ROW_BYTES + len(json.dumps([each.label, each.diff], default=str)) for each in found)
+    if len(found) > MOST_ROWS or size > limit:
+        raise BadRequest(
+            f"the ranking of {len(found):,} backtests may have {size:,} bytes: at most {MOST_ROWS:,} backtests, and {limit:,} bytes "
+            "(STREAMS_MAX_MESSAGE_BYTES), are possible; make several sweeps, or vary shorter values"
+        )
+
+
 def _checked(found: Sequence[Member]) -> list[Member]:
     """The members as they may be sent. All are looked at before the first is sent, wherever in a canvas they stand."""
     if not found:
         raise BadRequest("strategies: needs at least one")
+    _check_size(found)
     fitting, wrong = [], []
     for each in found:
         try:

@@ -8,7 +8,7 @@ import pytest
 from celery import chain, chord
 from celery.exceptions import ChordError, TaskRevokedError
 
-from bridge.chord_parts import TolerantChord
+from bridge import TolerantChord
 from tests.acceptance.stack import GONE_SECONDS, Stack, is_gone
 from tests.waiting import wait_until
 

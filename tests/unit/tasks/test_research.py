@@ -97,6 +97,15 @@ def test_whole_results_are_reduced_before_they_are_sent() -> None:
     assert len(payload.model_dump_json()) < 1_200
 
 
+def test_a_sweep_whose_ranking_would_be_too_large_is_refused_before_it_runs() -> None:
+    pairs = [[f"C{number}/USDT" for number in range(start, start + 100)] for start in range(900)]
+    with pytest.raises(BadRequest, match=r"the ranking of 900 backtests may have .* bytes: at most 2,000 backtests, and 1,048,576 bytes"):
+        sweep("A", CONFIG, pairs=pairs)
+    with pytest.raises(BadRequest, match=r"the ranking of 2,001 backtests"):
+        sweep("A", CONFIG, grid={"stoploss": [-number / 10_000 for number in range(1, 2_002)]}, most=3_000)
+    assert len(sweep("A", CONFIG, grid={"stoploss": [-number / 10_000 for number in range(1, 1_001)]}).tasks) == 1_000
+
+
 def test_a_sweep_of_a_thousand_fits_into_one_message() -> None:
     row = run_backtest_task.chord_part(
         {"label": "L" * 80, "strategy": "SomeLongStrategyName", "config_diff": {"stoploss": -0.1, "exchange.pair_whitelist": ["BTC/USDT"] * 5}},
