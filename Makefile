@@ -1,7 +1,7 @@
 # What one does with a clone. Each target makes .venv when it is missing, or older than pyproject.toml or constraints.txt.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-all chaos check format clean
+.PHONY: help demo demo-all up test test-all chaos check format clean
 .NOTPARALLEL:
 SHELL := /bin/bash
 
@@ -31,6 +31,9 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP) ## real backtests as Celery tasks, on this machine [DATADIR= STRATEGIES= PAIRS= CONFIG=]
 	@$(BIN)/python -m examples.demo $(if $(DATADIR),--datadir "$(DATADIR)") $(if $(STRATEGIES),--strategies "$(STRATEGIES)") \
 	  $(if $(PAIRS),--pairs "$(PAIRS)") $(if $(CONFIG),--config "$(CONFIG)") $(ARGS)
+
+demo-all: $(STAMP) ## a comparison, a FreqAI training, a hyperopt, and the page of all runs
+	@$(BIN)/python -m examples.demo.research
 
 up: $(STAMP) ## the whole system on this machine, until Ctrl-C [REDIS_URL=]
 	@exec $(BIN)/python -m tasks.local_stack $(ARGS)
