@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -78,10 +77,11 @@ def call_off(console: Console, lines: Sequence[Line]) -> None:
 
 
 def let_go(lines: Sequence[Line]) -> None:
-    """Celery's results hold a subscription each, which they give back when they are collected: that is while the server is there."""
+    """Celery's results give back a subscription when they are collected; the demo's server is gone before the last of them."""
     for line in lines:
+        if line.result is not None:
+            line.result.backend = None
         line.result = None
-    gc.collect()
 
 
 def _show(progress: Progress, bar: Any, line: Line, result: AsyncResult) -> bool:

@@ -55,7 +55,7 @@ def test_services_whose_handlers_are_known_are_listed_beside_the_built_in_ones(f
     listed = workers(folder, "--help", STREAMS_SERVICES='{"film": {"handlers": ["film_worker"]}}').stdout
     assert [line.split()[0] for line in listed.split("Commands:\n")[1].splitlines() if line.startswith("  ")] == [
         *("backtesting", "data", "film", "freqai", "hyperopt", "render"),
-        "run",
+        *("reports", "run"),
     ]
 
 
