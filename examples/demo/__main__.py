@@ -20,6 +20,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from examples.demo.pages import show_index
 from examples.demo.watching import Line, call_off, let_go, watch
 from examples.user_data import DAYS, PAIRS, ROOT, STRATEGIES, candles_exist, datadir, example_environment
 from streams.errors import BridgeSystemError
@@ -156,6 +157,7 @@ def main(candles: Path | None, strategies: Path | None, pairs: str | None, confi
     except BridgeSystemError as exc:
         console.print(f"[red]error:[/red] {exc}", highlight=False)
         sys.exit(1)
+    show_index(console, home / "artifacts" / "index.html")
     failed = sum(1 for each in backtests if each.error)
     console.print(f"{len(backtests) - failed} of {len(backtests)} backtests succeeded, {time.monotonic() - began:.0f} s in all.")
     sys.exit(1 if failed else 0)

@@ -8,9 +8,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-import webbrowser
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -18,6 +16,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from examples.demo.pages import show_index
 from examples.demo.watching import Line, call_off, let_go, watch
 from examples.user_data import DAYS, PAIRS, ROOT, candles_exist, example_environment
 from streams.errors import BridgeSystemError
@@ -122,13 +121,6 @@ def in_words(outcome: dict[str, Any]) -> str:
         best = outcome["best"]
         return "no epoch had enough trades" if best is None else f"best loss {best['loss']:.4g}"
     return f"profit {100 * (outcome['profit_total'] or 0):+.2f} %, {outcome['total_trades']} trades"
-
-
-def show_index(console: Console, page: Path) -> None:
-    """Open the page of all runs where there is a desktop, and name it anyway."""
-    console.print(f"All runs, each with its page: {page.as_uri()}", soft_wrap=True, highlight=False)
-    if sys.stdout.isatty() and (sys.platform == "darwin" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
-        webbrowser.open(page.as_uri())
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
