@@ -10,8 +10,8 @@ from pathlib import Path
 from rich.console import Console
 
 
-def show_index(console: Console, page: Path) -> None:
-    """Open the page of all runs where there is a desktop, and name it anyway."""
+def show_index(console: Console, page: Path, *, opened: bool = False) -> None:
+    """Name the page; and open it where there is a desktop, when that is asked for."""
     console.print(f"All runs, each with its page: {page.as_uri()}", soft_wrap=True, highlight=False)
-    if sys.stdout.isatty() and (sys.platform == "darwin" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+    if opened and sys.stdout.isatty() and (sys.platform == "darwin" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         webbrowser.open(page.as_uri())

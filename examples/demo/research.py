@@ -150,7 +150,7 @@ def main() -> None:
         console.print(f"[red]error:[/red] {exc}", highlight=False)
         sys.exit(1)
     report(console, lines)
-    show_index(console, home / "artifacts" / "index.html")
+    show_index(console, home / "artifacts" / "index.html", opened=True)
     failed = sum(1 for line in lines if line.error)
     console.print(f"{len(lines) - failed} of {len(lines)} jobs succeeded, {time.monotonic() - began:.0f} s in all.")
     sys.exit(1 if failed else 0)
