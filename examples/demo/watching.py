@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -77,11 +78,13 @@ def call_off(console: Console, lines: Sequence[Line]) -> None:
 
 
 def let_go(lines: Sequence[Line]) -> None:
-    """Celery's results give back a subscription when they are collected; the demo's server is gone before the last of them."""
+    """A Celery result gives back its subscription when it is collected; the demo's server is gone before the last of them, some of which a canvas keeps."""
+    from celery.result import AsyncResult
+
     for line in lines:
-        if line.result is not None:
-            line.result.backend = None
         line.result = None
+    for kept in [each for each in gc.get_objects() if isinstance(each, AsyncResult)]:
+        kept.backend = None
 
 
 def _show(progress: Progress, bar: Any, line: Line, result: AsyncResult) -> bool:

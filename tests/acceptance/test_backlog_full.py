@@ -134,6 +134,8 @@ def test_what_expires_while_it_is_put_off_is_revoked(stack: Stack, celery: Proce
 def test_a_celery_worker_that_dies_while_it_puts_a_task_off_loses_nothing(stack: Stack, celery: Process, point: str) -> None:
     fillers = [stack.send("echo", value=0) for _ in range(LIMIT)]
     stack.wait_for_states(fillers, "DISPATCHED")
+    # Their acknowledgements come after their states, and would be taken for the one that is meant.
+    wait_until(lambda: stack.broker.hlen("unacked") == 0, message="the fillers' messages are acknowledged")
     stop = stack.directory / "stop"
     stop.write_text(point)
     refused = stack.send("echo", value=7)

@@ -202,13 +202,13 @@ print("ENV", [name for name in os.environ if name.startswith("FREQTRADE__")])
 """
     import json
 
-    def run(name: str, **environment: str) -> list[str]:
-        variables = {"FREQTRADE_STRATEGIES": str(backtests.strategies), "FREQTRADE_DATADIR": str(backtests.datadir), "PYTHONPATH": str(ROOT)}
-        command = [sys.executable, "-c", script, str(backtests.folder / name), json.dumps(call_config(timerange="20260105-20260106"))]
-        done = subprocess.run(command, capture_output=True, text=True, check=True, env=dict(os.environ) | variables | environment)
-        return [line for line in done.stdout.splitlines() if line.startswith(("FEE", "ENV"))]
-
-    assert run("without") == run("with", FREQTRADE__FEE="0.05", FREQTRADE__STRATEGY_PATH="/etc")
+    config = call_config(timerange="20260105-20260106")
+    variables = {"FREQTRADE_STRATEGIES": str(backtests.strategies), "FREQTRADE_DATADIR": str(backtests.datadir), "PYTHONPATH": str(ROOT)}
+    variables |= {"FREQTRADE__FEE": "0.05", "FREQTRADE__STRATEGY_PATH": "/etc"}
+    command = [sys.executable, "-c", script, str(backtests.folder / "with"), json.dumps(config)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=dict(os.environ) | variables)
+    told = [line for line in done.stdout.splitlines() if line.startswith(("FEE", "ENV"))]
+    assert told == [f"FEE {backtests.run('EmaCross', config).result['manifest']['config']}", "ENV []"]
 
 
 def test_missing_package_says_what_to_install(tmp_path: Path) -> None:

@@ -39,6 +39,7 @@ def test_its_states_tell_where_the_job_is(caller: Celery, fidelity_nodes: Nodes)
     with Observer(caller, fidelity_nodes.redis) as observer:
         result = caller.tasks["bridged.sleep"].delay(0.5)
         result.get(timeout=PATIENCE_SECONDS)
+        wait_until(lambda: observer.states[result.id][-1]["status"] == "SUCCESS", PATIENCE_SECONDS, "the observer sees it, too")
         states = [state["status"] for state in observer.states[result.id]]
         started = next(state["result"] for state in observer.states[result.id] if state["status"] == "STARTED")
     assert states in (["DISPATCHED", "STARTED", "SUCCESS"], ["STARTED", "SUCCESS"])  # a free worker may be quicker than the Celery worker
