@@ -56,7 +56,7 @@ def main(directory: Path, only: tuple[str, ...], concurrency: int, grace_seconds
 
 def _inputs(directory: Path) -> dict[str, dict[str, str]]:
     """Where the workers find strategies and candles: the user's own, else those of the examples."""
-    if any(name.startswith("FREQTRADE_") for name in os.environ) or Path("user_data").is_dir():
+    if any(name.startswith("FREQTRADE_") for name in os.environ) or Path("user_data/strategies").is_dir():
         return {}
     click.echo("No user_data here, and no FREQTRADE_USER_DATA: jobs use the example strategies and seeded candles.")
     inputs = example_environment()

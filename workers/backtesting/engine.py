@@ -54,7 +54,7 @@ def run(job: Job, params: BacktestParams, settings: FreqAISettings) -> dict[str,
         planned = _Planned.of(running, params)
         if params.reuse and (stored := planned.repeat.stored()) is not None:
             stages.report("stats", 1, 1, "reused")
-            return stored | running.costs()
+            return stored | {"config": planned.prepared.verdicts} | running.costs()
         result, details = _backtest(planned, stages)
     result["artifacts"] = _store(job, running.workspace)
     result |= running.costs()
@@ -79,6 +79,7 @@ class _Planned:
     def of(cls, running: FreqtradeRun, params: BacktestParams) -> Self:
         # Without its files the result is worth little, so "none" isn't offered.
         export = "signals" if params.config.get("export") == "signals" else "trades"
+        running.workspace.forget_models()
         trained = TrainedModel(running, params.strategy_name)
         arguments = {"export": export, "backtest_cache": "none"}
         prepared = prepare(running, params.strategy_name, params.config, arguments=arguments, amend=trained.amend)

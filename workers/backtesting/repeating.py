@@ -38,10 +38,13 @@ class Repeat:
         job, settings, exchange = running.job, running.settings, prepared.config["exchange"]["name"]
         self._job, self._prepared = job, prepared
         self._taken: dict[str, Any] | None = None
-        self._key = hash_json([SCHEMA, job.type, prepared.strategy_name, str(prepared.strategy_file), prepared.merged, *more])
+        folders = (Path(prepared.config["datadir"]), settings.markets_folder, *prepared.code_folders)
+        # The folders too: another worker of this store may have others of the same files.
+        places = [str(prepared.strategy_file), *map(str, folders)]
+        self._key = hash_json([SCHEMA, job.type, prepared.strategy_name, places, prepared.merged, *more])
         store = job.artifacts.local_path
         self._inputs = Inputs(
-            folders=(Path(prepared.config["datadir"]), settings.markets_folder, *prepared.code_folders),
+            folders=folders,
             not_inputs=(job.directory, *([store] if store else [])),
         )
         self._looked_for = (

@@ -22,14 +22,16 @@ from workers.freqai.iterations import iterations_told
 from workers.freqai.models import find_model, own_models_folder
 from workers.freqai.stopping import stopped_at_once
 from workers.freqai.training import TRAINED, Training, TrainingFailed
-from workers.freqtrade.candles import candle_files_read, check_candles, no_candles_in_range
+from workers.freqtrade.candles import candle_files_read, check_candles, needed_files, no_candles_in_range
 from workers.freqtrade.config.keys import TRAINING
 from workers.freqtrade.freqai.model_artifact import MEDIA_TYPE, TrainedWindow, pack
 from workers.freqtrade.freqai.model_objects import adapted_models
 from workers.freqtrade.freqai.signing import read_or_make_key
 from workers.freqtrade.freqai.windows import Window, check_training_candles, planned_windows
+from workers.freqtrade.inputs import files_below
 from workers.freqtrade.json_safe import json_safe
 from workers.freqtrade.manifest import hash_file, hash_json, short_manifest, versions
+from workers.freqtrade.markets import Markets
 from workers.freqtrade.preparing import Prepared, load_backtesting, prepare
 from workers.freqtrade.running import FreqtradeRun, freqtrade_run
 from workers.freqtrade.workspace import Workspace
@@ -40,6 +42,8 @@ if TYPE_CHECKING:
     from workers.freqtrade.settings import FreqAISettings
     from workers.job import Job
 
+LISTED = 1000
+"""Windows in the result, which travels in one message; the artifact `windows.json` has them all."""
 ONLY_IN_THE_ARTIFACT = ("importances", "pair_info")
 """Of what is known of a window."""
 
@@ -93,7 +97,7 @@ def _train(running: FreqtradeRun, params: TrainParams, settings: FreqAISettings)
         freqai = json_safe(deepcopy(backtesting.config["freqai"]))
         folder = running.workspace.models / str(freqai["identifier"])
         finished = FinishedWindows(folder)
-        kept = finished.resume(_inputs(prepared, model_file), running.workspace.root / "training.inputs")
+        kept = finished.resume(_inputs(prepared, model_file, markets, needed_files(backtesting)), running.workspace.root / "training.inputs")
         training = Training(running.job, windows, finished)
         with iterations_told(training.report), adapted_models(training.adapt):
             _slide(backtesting)
@@ -122,7 +126,8 @@ def _train(running: FreqtradeRun, params: TrainParams, settings: FreqAISettings)
         "timerange": prepared.merged.get("timerange"),
         "features": max(row["features"] for row in rows),
         "labels": rows[0]["labels"],
-        "windows": rows,
+        "windows": rows[:LISTED],
+        "windows_in_all": len(rows),
         "windows_trained": training.trained,
         "windows_kept": kept,
         "fit_seconds": round(sum(row["fit_seconds"] for row in rows), 3),
@@ -157,10 +162,11 @@ def _slide(backtesting: Any) -> None:
     strategy.advise_all_indicators(data)
 
 
-def _inputs(prepared: Prepared, model_file: Path) -> str:
-    """What models are only kept with over redeliveries of a job."""
-    files = [hash_file(file) for file in (prepared.strategy_file, model_file)]
-    return hash_json({"config": prepared.merged, "files": files, "versions": versions()})
+def _inputs(prepared: Prepared, model_file: Path, markets: Markets, candles: set[Path]) -> str:
+    """What models are only kept with over redeliveries of a job: the code that may be loaded, and what it works on."""
+    code = {Path(name) for folder in prepared.code_folders for name in files_below(folder) if name.endswith((".py", ".json"))}
+    files = {str(file): hash_file(file) for file in sorted({prepared.strategy_file, model_file, *code, *candles})}
+    return hash_json({"config": prepared.merged, "files": files, "markets": hash_json(markets.markets), "versions": versions()})
 
 
 def _check_all_trained(params: TrainParams, windows: list[Window], marks: list[dict[str, Any]]) -> None:

@@ -47,6 +47,11 @@ def check_candles(backtesting: Any) -> None:
     raise DataMissing("no candles:\n  " + "\n  ".join([*lines[:SHOWN], *more]))
 
 
+def needed_files(backtesting: Any) -> set[Path]:
+    """The candle files that are known to be read, before the run."""
+    return {file for candles in _needed(backtesting) for file in _files(backtesting.config, candles) if file.is_file()}
+
+
 def no_candles_in_range(backtesting: Any) -> DataMissing:
     """The error for files that hold nothing in the timerange, with what they hold."""
     from freqtrade.data.history import get_datahandler

@@ -40,7 +40,7 @@ class Inputs:
     def __post_init__(self) -> None:
         watch()
         self._names = _names_in(self.folders)
-        self._stamps = {Path(name): _stamp(Path(name)) for folder in self.folders for name in _files_below(folder)}
+        self._stamps = {Path(name): _stamp(Path(name)) for folder in self.folders for name in files_below(folder)}
 
     def taken(self, files: Iterable[Path]) -> dict[str, Any] | None:
         """All that the finished run depended on; None when some of it changed while it ran, as nobody knows then what was read.
@@ -95,12 +95,19 @@ def hash_if_there(path: Path) -> str | None:
 
 
 def _names_in(folders: Iterable[Path]) -> dict[str, str]:
-    return {str(folder): hash_json(sorted(_files_below(folder))) for folder in folders}
+    return {str(folder): hash_json(sorted(files_below(folder))) for folder in folders}
 
 
-def _files_below(folder: Path) -> Iterable[str]:
+def files_below(folder: Path) -> Iterable[str]:
+    """Every file of a folder and of those in it, links followed, but for what Python compiles."""
+    seen: set[tuple[int, int]] = set()  # links may lead in circles
     for parent, subfolders, files in os.walk(folder, followlinks=True):
-        subfolders[:] = [name for name in subfolders if name != "__pycache__"]
+        place = Path(parent).stat()
+        if (place.st_dev, place.st_ino) in seen:
+            subfolders.clear()
+            continue
+        seen.add((place.st_dev, place.st_ino))
+        subfolders[:] = sorted(name for name in subfolders if name != "__pycache__")
         yield from (f"{parent}/{name}" for name in files if not name.endswith(".pyc"))
 
 

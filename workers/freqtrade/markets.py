@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from workers.errors import DataMissing
 
@@ -71,9 +72,12 @@ def save_snapshot(folder: Path, exchange: str, trading_mode: str, markets: Mappi
         "markets": markets,
         "leverage_tiers": leverage_tiers,
     }
-    aside = file.with_suffix(".part")
-    aside.write_text(json.dumps(document, default=str), encoding="utf-8")
-    aside.replace(file)
+    aside = file.with_name(f".{file.stem}.{uuid4().hex[:8]}.part")  # its own: two may be at it
+    try:
+        aside.write_text(json.dumps(document, default=str), encoding="utf-8")
+        aside.replace(file)
+    finally:
+        aside.unlink(missing_ok=True)
     return file
 
 

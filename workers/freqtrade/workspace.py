@@ -58,6 +58,10 @@ class Workspace:
             if folder.is_dir() and not link.exists():
                 link.symlink_to(folder, target_is_directory=True)
 
+    def forget_models(self) -> None:
+        """A backtest begins anew: predictions of a run before this one may come of other candles or code."""
+        shutil.rmtree(self.models, ignore_errors=True)
+
     def empty(self, path: Path) -> Path:
         """A path in here where nothing is now, and whose parent is."""
         shutil.rmtree(path, ignore_errors=True)

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import fcntl
 import logging
+import stat
 import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import orjson
@@ -59,13 +61,24 @@ def _rows(store: ArtifactStore, cached: dict[str, Any], changed: Collection[str]
 
 def read_record(store: ArtifactStore, folder: str) -> RunRecord | None:
     """The record of one folder; None when there is none, or none that can be trusted to be one."""
+    place = store.local_path
+    # A strategy can leave anything there: a pipe, which nobody ever writes to, would hold up every job.
+    if place is not None and not _is_a_file(place / folder / RECORD):
+        return None
     try:
         return RunRecord.model_validate_json(store.read(f"{folder}/{RECORD}", most_bytes=MOST_RECORD_BYTES))
     except DataMissing:  # a job that failed, or runs
         return None
-    except (ValidationError, ValueError) as exc:
+    except (ValidationError, ValueError, OSError) as exc:
         logger.warning("the index leaves out %s/%s, which is no record of a run: %s", folder, RECORD, type(exc).__name__)
         return None
+
+
+def _is_a_file(path: Path) -> bool:
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except OSError:
+        return False
 
 
 def _cached(store: ArtifactStore) -> dict[str, Any]:

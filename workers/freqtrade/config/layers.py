@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from workers.freqtrade.config.values import known_keys, wrong_values
 FIXED_BY_THE_JOB = frozenset(
     {"user_data_dir", "datadir", "exportdirectory", "exportfilename", "logfile", "add_config_files", "config_files", "db_url"}
 )
+A_SECRETS_KEY = re.compile(r"(^|_|[a-z])(key|secret|token|password|passwd|passphrase|credential)s?$|secret|passw", re.IGNORECASE)
 REQUIRED = ("exchange", "stake_currency", "stake_amount")
 CREDENTIALS = frozenset(EXCHANGE.refused) - {"_ft_has_params", "demo_trading"}
 
@@ -47,7 +49,16 @@ def load_base(file: Path | None, section: Section = CONFIG) -> dict[str, Any]:
     exchange = config.get("exchange")
     if isinstance(exchange, dict):
         config["exchange"] = {key: value for key, value in exchange.items() if key not in CREDENTIALS}
-    return config
+    cleaned: dict[str, Any] = _without_secrets(config)
+    return cleaned
+
+
+def _without_secrets(value: Any) -> Any:
+    """Without the texts of keys that look like a secret's, also of a user's own, such as `{"sentiment": {"api_key": "..."}}`."""
+    if isinstance(value, Mapping):
+        kept = {key: item for key, item in value.items() if not (isinstance(item, str) and A_SECRETS_KEY.search(str(key)))}
+        return {key: _without_secrets(item) for key, item in kept.items()}
+    return [_without_secrets(item) for item in value] if isinstance(value, list) else value
 
 
 def read_base(file: Path | None) -> dict[str, Any]:

@@ -122,7 +122,7 @@ def unpack(source: Path, target: Path, key: SigningKey) -> ModelManifest:
             manifest = _checked_manifest(archive, key)
             for name, entry in _entries(archive, manifest):
                 _extract(archive, entry, manifest.files[name], aside / name)
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, EOFError, OSError) as exc:
+    except (zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, RuntimeError, EOFError, OSError) as exc:
         if isinstance(exc, OSError) and exc.errno is not None:  # a full disk says nothing about the artifact
             raise
         raise BadRequest(f"model artifact: no zip that can be read: {type(exc).__name__}") from exc
