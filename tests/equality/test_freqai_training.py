@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import time
 import zipfile
 from collections import Counter
@@ -171,6 +172,35 @@ def test_a_job_that_comes_back_to_another_strategy_begins_anew(jobs: Backtests) 
 
     assert (outcome.result["windows_kept"], outcome.result["windows_trained"]) == (0, 4)
     assert len(fits.read_text().split()) == 7
+
+
+@pytest.mark.slow
+def test_a_job_that_comes_back_to_other_candles_begins_anew(jobs: Backtests) -> None:
+    jobs.datadir = shutil.copytree(jobs.datadir, jobs.folder / "candles")
+    own_model(jobs)
+    train(jobs, freqai_config(), model="Counted", kill_at=60)
+    # What an informative pair reads counts, too.
+    shutil.copy(jobs.datadir / "SOL_USDT-1h.feather", jobs.datadir / "BTC_USDT-1h.feather")
+
+    jobs.count -= 1
+    outcome = train(jobs, freqai_config(), model="Counted")
+
+    assert (outcome.result["windows_kept"], outcome.result["windows_trained"]) == (0, 4)
+
+
+def test_a_backtest_that_comes_back_takes_no_predictions_of_the_run_before(jobs: Backtests) -> None:
+    jobs.datadir = shutil.copytree(jobs.datadir, jobs.folder / "candles")
+    config = freqai_config() | {"freqaimodel": "LightGBMRegressor"}
+    first = jobs.run("FreqaiExample", config)
+    shutil.copy(jobs.datadir / "SOL_USDT-1h.feather", jobs.datadir / "BTC_USDT-1h.feather")
+
+    jobs.count -= 1
+    again = jobs.run("FreqaiExample", config)
+
+    fresh = jobs.run("FreqaiExample", config)
+    assert (first.error, again.error, fresh.error) == ({}, {}, {})
+    assert again.stats["trades"] == fresh.stats["trades"]
+    assert first.result["profit_total"] != fresh.result["profit_total"], "other candles made no difference"
 
 
 @pytest.mark.parametrize(

@@ -122,3 +122,18 @@ def test_what_changes_while_it_runs_is_not_kept(own: Backtests) -> None:
     own.run("EmaCross", CONFIG)
     assert not (own.folder / "artifacts" / "reuse").exists()
     assert os.path.getmtime(helper) > time.time() - 60
+
+
+def test_another_folder_of_candles_is_another_backtest(own: Backtests) -> None:
+    run(own)
+    elsewhere = own.folder / "elsewhere"
+    shutil.copytree(own.datadir, elsewhere)
+    own.datadir = elsewhere
+    assert "reused" not in run(own).result
+
+
+def test_a_reused_result_has_the_verdicts_of_its_own_call(own: Backtests) -> None:
+    run(own)
+    again = run(own, bot_name="another").result
+    assert "reused" in again
+    assert again["config"]["ignored"] == {"bot_name": "only a running bot uses it"}

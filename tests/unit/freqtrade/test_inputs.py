@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from workers.freqtrade.inputs import Inputs, changed
+from workers.freqtrade.inputs import Inputs, changed, files_below
 
 
 @pytest.fixture
@@ -95,3 +95,10 @@ def test_what_changes_meanwhile_makes_them_unknown(folder: Path, change: Callabl
     inputs = Inputs((folder,))
     change(folder)
     assert inputs.taken([folder / "a.py", folder / "lib" / "b.py", folder.parent / "markets.json"]) is None
+
+
+def test_links_in_circles_end(tmp_path: Path) -> None:
+    (tmp_path / "strategy.py").write_text("")
+    for name in ("again", "and_again"):
+        (tmp_path / name).symlink_to(tmp_path, target_is_directory=True)
+    assert list(files_below(tmp_path)) == [f"{tmp_path}/strategy.py"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import multiprocessing
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -98,6 +99,18 @@ def test_a_record_that_is_none_is_left_out(store: ArtifactStore, text: str | byt
     write_text(store, "bad", text)
     refresh(store)
     assert ["good"] == shown(store)
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to(path.name), Path.mkdir], ids=["pipe", "circle of links", "folder"])
+def test_a_record_that_is_no_file_holds_up_nobody(store: ArtifactStore, make: Any) -> None:
+    write(store, "good")
+    write(store, "odd")
+    assert store.local_path is not None
+    record = store.local_path / "odd" / "run.json"
+    record.unlink()
+    make(record)
+    refresh(store)
+    assert shown(store) == ["good"]
 
 
 def test_a_record_full_of_markup_runs_nothing(store: ArtifactStore) -> None:

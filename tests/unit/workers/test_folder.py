@@ -9,7 +9,7 @@ import pytest
 from workers.artifacts import ArtifactStore
 from workers.folder import folder_name
 
-EVIL = ["../../etc", "..", ".", "/etc/passwd", "a/b", "", "a\0b", ".hidden", "x" * 400, "naïve"]
+EVIL = ["../../etc", "..", ".", "/etc/passwd", "a/b", "", "a\0b", ".hidden", "x" * 400, "naïve", "reuse", "index.html", "index.cache.json"]
 
 
 @pytest.mark.parametrize("job_id", EVIL)
