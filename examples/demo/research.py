@@ -116,7 +116,7 @@ def in_words(outcome: dict[str, Any]) -> str:
     if "ranking" in outcome:
         return "best first: " + ", ".join(row["label"] for row in outcome["ranking"])
     if "windows" in outcome:
-        return f"{len(outcome['windows'])} windows, {outcome['features']} features"
+        return f"{outcome['windows_in_all']} windows, {outcome['features']} features"
     if "best" in outcome:
         best = outcome["best"]
         return "no epoch had enough trades" if best is None else f"best loss {best['loss']:.4g}"

@@ -29,9 +29,9 @@ def draw_training(job: Job, result: Mapping[str, Any], details: Mapping[str, Any
     Args:
         job: that ran.
         result: of `freqai.train`.
-        details: `windows` (the result's, with `importances`) and `config` (the effective one).
+        details: `windows` (all of them, with `importances`; the result lists no more than fit into a message) and `config` (the effective one).
     """
-    windows = [dict(window) | {"tests": tests_of(window)} for window in result["windows"]]
+    windows = [dict(window) | {"tests": tests_of(window)} for window in details.get("windows") or result["windows"]]
     tests = list(dict.fromkeys(name for window in windows for name in window["tests"]))
     data = {
         "metrics": [*tests, *ALSO_DRAWN],

@@ -32,16 +32,22 @@ def test_a_training_tells_each_window_and_what_the_models_lean_on(tmp_path: Path
 
 def test_a_training_without_a_hold_out_has_a_page(tmp_path: Path) -> None:
     result, details = training()
-    for row in result["windows"]:
+    for row in (*result["windows"], *details["windows"]):
         row["test"] = None
     assert data_of(published(tmp_path, result, details, Kind.TRAINING))["metrics"] == ["train_rows", "fit_seconds"]
+
+
+def test_the_page_counts_windows_that_the_result_does_not_list(tmp_path: Path) -> None:
+    result, details = training()
+    published(tmp_path, result | {"windows": result["windows"][:1]}, details, Kind.TRAINING)
+    assert record_of(tmp_path)["numbers"]["windows"] == 12
 
 
 def test_ten_thousand_windows_fit(tmp_path: Path) -> None:
     result, details = training(pairs=500, windows=20)
     page = published(tmp_path, result, details, Kind.TRAINING)
     assert len(page.encode()) < 1_000_000
-    assert "9500 more are in the result" in page
+    assert "9500 more are in windows.json" in page
 
 
 def test_a_hyperopt_tells_its_epochs_and_the_best(tmp_path: Path) -> None:
