@@ -102,8 +102,8 @@ class Notifier:
                     if tries >= TRIES:
                         self._drop(len(kept))
                         kept, tries = [], 0
-            if self._stopping.is_set():
-                self._drop(len(kept))
+            if self._stopping.is_set() and (kept or self._queue.empty()):  # what came while a message was being sent goes out too
+                self._drop(len(kept) + len(self._waiting(ROOM)))
                 return
             self._stopping.wait(self._every)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -98,6 +99,18 @@ def test_there_is_at_most_one_message_in_the_time_that_is_set(started: Any, rece
     notifying.tell(failed(3))
     notifying.stop()  # tells the rest
     assert [message["title"].rpartition(": ")[2] for message in receiver.messages] == ["1 failed tasks", "2 failed tasks"]
+
+
+def test_what_comes_while_a_message_is_being_sent_is_told_before_the_end(started: Any, receiver: Receiver, counts: Counter[str]) -> None:
+    receiver.may_answer.clear()  # the service takes its time
+    started(notify_urls=receiver.url, notify_every_seconds=3600)
+    notifying.tell(failed(1))
+    assert receiver.asked.wait(10)
+    notifying.tell(failed(2))
+    threading.Timer(0.5, receiver.may_answer.set).start()
+    notifying.stop()
+    assert [message["title"].rpartition(": ")[2] for message in receiver.messages] == ["1 failed tasks", "1 failed tasks"]
+    assert counts == {"told": 2}
 
 
 def test_people_are_told_of_what_they_want_to_know_only(started: Any, receiver: Receiver) -> None:
