@@ -58,7 +58,7 @@ def analyses(backtests: Backtests) -> Backtests:
 @pytest.mark.slow
 @pytest.mark.parametrize(("strategy", "has_bias"), [("Biased", True), ("EmaCross", False)])
 def test_same_lookahead_findings_as_plain_freqtrade(analyses: Backtests, strategy: str, *, has_bias: bool) -> None:
-    own = {"minimum_trade_amount": 5, "targeted_trade_amount": 8}
+    own: dict[str, Any] = {"minimum_trade_amount": 5, "targeted_trade_amount": 8, "max_open_trades": 3, "stake_amount": "unlimited"}
     outcome = analyse(analyses, "lookahead", strategy, **own)
     assert outcome.error == {}
     (row,) = outcome.result["rows"]
@@ -149,6 +149,13 @@ def test_bad_value_names_its_key(analyses: Backtests, kind: str, change: dict[st
     assert outcome.error["type"] in {"BadRequest", "DataMissing"}, outcome.error
     assert message in outcome.error["message"]
     assert "S3CRET" not in str(outcome.error)
+
+
+def test_a_stake_without_a_limit_is_taken_as_freqtrades_own_command_takes_it(analyses: Backtests) -> None:
+    outcome = analyse(analyses, "lookahead", "EmaCross", timerange="20260105-20260106", max_open_trades=3, stake_amount="unlimited")
+    assert outcome.error == {}
+    assert outcome.result["rows"][0]["strategy"] == "EmaCross"
+    assert "freqtrade's lookahead analysis sets it" in outcome.result["config"]["ignored"]["max_open_trades"]
 
 
 def test_unknown_strategy_lists_those_that_exist(analyses: Backtests) -> None:

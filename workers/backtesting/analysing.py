@@ -28,11 +28,15 @@ if TYPE_CHECKING:
     from workers.freqtrade.settings import FreqtradeSettings
     from workers.job import Job
 
+Override = Callable[[dict[str, Any]], dict[str, Any]]
+"""What the analysis sets in freqtrade's config before anything else looks at it."""
 Analyse = Callable[[dict[str, Any], dict[str, Any], "Job"], dict[str, Any]]
 """Takes freqtrade's config, its word for a strategy (`name` and `location`) and the job; returns the result's own part."""
 
 
-def run_analysis(job: Job, params: AnalysisParams, settings: FreqtradeSettings, *, section: Section, analyse: Analyse) -> dict[str, Any]:
+def run_analysis(
+    job: Job, params: AnalysisParams, settings: FreqtradeSettings, *, section: Section, override: Override, analyse: Analyse
+) -> dict[str, Any]:
     """Run one analysis and return its result.
 
     Args:
@@ -40,6 +44,7 @@ def run_analysis(job: Job, params: AnalysisParams, settings: FreqtradeSettings, 
         params: the command's.
         settings: the worker's folders.
         section: the table of keys of the call's config.
+        override: freqtrade's own for this analysis.
         analyse: the analysis itself.
 
     Raises:
@@ -49,15 +54,17 @@ def run_analysis(job: Job, params: AnalysisParams, settings: FreqtradeSettings, 
     """
     job.progress(0, None, "load")
     with freqtrade_run(job, settings) as running:
-        result = _analyse(running, params, section, analyse)
+        result = _analyse(running, params, section, override, analyse)
     artifacts = [job.artifact(running.workspace.manifest_file), job.artifact(running.workspace.log_file, media_type="text/plain")]
     return result | {"artifacts": artifacts} | running.costs()
 
 
-def _analyse(running: FreqtradeRun, params: AnalysisParams, section: Section, analyse: Analyse) -> dict[str, Any]:
+def _analyse(running: FreqtradeRun, params: AnalysisParams, section: Section, override: Override, analyse: Analyse) -> dict[str, Any]:
     prepared = prepare(running, params.strategy_name, params.config, section=section, runmode=RunMode.UTIL_NO_EXCHANGE)
     if "timerange" not in prepared.merged:
         raise BadRequest("timerange: needed; an analysis takes no default")
+    # As in freqtrade's command: it judges the caller's config, and then the one that its analysis changed.
+    prepared = replace(prepared, config=override(prepared.config))
     with candle_files_read() as read:
         backtesting, markets = _checked_backtesting(prepared, running.settings)
         with offline_exchanges(running.settings), _told_as_missing(backtesting):

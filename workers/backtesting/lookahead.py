@@ -25,7 +25,8 @@ class StoppableLookahead(Stoppable, LookaheadAnalysis):
 
 def run(job: Job, params: AnalysisParams, settings: FreqtradeSettings) -> dict[str, Any]:
     """Run one lookahead analysis, see `run_analysis`."""
-    return run_analysis(job, params, settings, section=LOOKAHEAD, analyse=analyse)
+    override = LookaheadAnalysisSubFunctions.calculate_config_overrides
+    return run_analysis(job, params, settings, section=LOOKAHEAD, override=override, analyse=analyse)
 
 
 def analyse(config: dict[str, Any], strategy: dict[str, Any], job: Job) -> dict[str, Any]:
@@ -33,7 +34,6 @@ def analyse(config: dict[str, Any], strategy: dict[str, Any], job: Job) -> dict[
 
     `has_bias` is null when freqtrade can't tell, and `reason` says why.
     """
-    config = LookaheadAnalysisSubFunctions.calculate_config_overrides(config)
     minimum, target = config["minimum_trade_amount"], config["targeted_trade_amount"]
     analysis = StoppableLookahead(config, strategy)
     analysis.stop_with(job)

@@ -28,7 +28,8 @@ class StoppableRecursive(Stoppable, RecursiveAnalysis):
 
 def run(job: Job, params: AnalysisParams, settings: FreqtradeSettings) -> dict[str, Any]:
     """Run one recursive analysis, see `run_analysis`."""
-    return run_analysis(job, params, settings, section=RECURSIVE, analyse=analyse)
+    override = RecursiveAnalysisSubFunctions.calculate_config_overrides
+    return run_analysis(job, params, settings, section=RECURSIVE, override=override, analyse=analyse)
 
 
 def analyse(config: dict[str, Any], strategy: dict[str, Any], job: Job) -> dict[str, Any]:
@@ -37,7 +38,6 @@ def analyse(config: dict[str, Any], strategy: dict[str, Any], job: Job) -> dict[
     A row is an indicator whose last value differs. `variance` is the difference by the number of startup candles, as a ratio of the value with all candles
     (freqtrade shows percents); null where it is no number. A count that isn't there showed no difference.
     """
-    config = RecursiveAnalysisSubFunctions.calculate_config_overrides(config)
     timerange = TimeRange.parse_timerange(config["timerange"])
     if timerange.startdt is None or timerange.stopdt is None:
         raise BadRequest("timerange: a recursive analysis looks at its first and its last candle, so it needs a start and an end")
