@@ -89,10 +89,12 @@ def let_go(lines: Sequence[Line]) -> None:
 
 def _show(progress: Progress, bar: Any, line: Line, result: AsyncResult) -> bool:
     """Bring a bar up to date; True when the job is done."""
-    state, info = result.state, result.info
+    # One read: between result.state and result.info a job may end, and the one wouldn't fit the other.
+    meta = result.backend.get_task_meta(result.id)
+    state, info = meta["status"], meta["result"]
     if state in WHEN_DONE:
         if state == "SUCCESS":
-            line.outcome = result.get()
+            line.outcome = info
             progress.update(bar, completed=100, total=100)
         else:
             line.error = str(info)
